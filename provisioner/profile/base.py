@@ -1,0 +1,27 @@
+"""What all profile models share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ProfileModel(BaseModel):
+    """Frozen, no unknown keys, no input values in error messages (they may be secrets).
+
+    Field docstrings are the descriptions of the editor schema and of the reference.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+
+HostPath = Annotated[str, Field(min_length=1, json_schema_extra={"format": "host-path"})]
+"""A path on this machine. `load` expands `~` and resolves it against the folder of the file that
+supplied it, before validation, so that it is absolute in a Profile."""

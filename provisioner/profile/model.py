@@ -1,0 +1,40 @@
+"""The top of a profile. A Profile is frozen and says what is wanted, not how to get it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from provisioner.profile.base import HostPath, ProfileModel
+from provisioner.profile.machine import Machine
+from provisioner.profile.units import MachineName
+from provisioner.profile.windows import Windows
+
+__all__ = ["Media", "Profile"]
+
+
+class Media(ProfileModel):
+    """The discs you have."""
+
+    install: HostPath | None = None
+    """The Windows install ISO. May be left out here and given as `--media install=FILE`."""
+    drivers: HostPath | None = None
+    """A virtio-win ISO. With it disk and network default to virtio and the guest agent is installed."""
+
+
+class Profile(ProfileModel):
+    """One machine."""
+
+    kind: Literal["machine"] = "machine"
+    """What this file describes."""
+    name: MachineName
+    """Name of the libvirt domain and of the machine's state folder."""
+    description: str | None = None
+    """A note for people; becomes the domain's description."""
+    media: Media = Media()
+    """The discs you have."""
+    windows: Windows
+    """The Windows that shall be on it."""
+    machine: Machine = Machine()
+    """The virtual machine it runs on."""

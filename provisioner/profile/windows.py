@@ -1,0 +1,153 @@
+"""The `windows:` part of a profile: what Setup is told and what runs at the first logon."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from provisioner.profile.base import HostPath, ProfileModel
+from provisioner.profile.secrets import SecretValue
+from provisioner.profile.units import (
+    ComputerName,
+    Duration,
+    Keyboard,
+    LanguageTag,
+    Size,
+    TimeZone,
+    UserName,
+)
+
+Product = Literal[
+    "windows-10",
+    "windows-11",
+    "windows-server-2019",
+    "windows-server-2022",
+    "windows-server-2025",
+]
+
+
+class Locale(ProfileModel):
+    """Languages, formats, keyboard and time zone."""
+
+    setup: LanguageTag | None = None
+    """Language of Setup itself; must be on the media. Default: the media's own."""
+    language: LanguageTag | None = None
+    """Display language of the installed Windows. Default: the media's own."""
+    format: LanguageTag | None = None
+    """Dates, numbers and currency (user locale). Default: `language`."""
+    system: LanguageTag | None = None
+    """Locale for programs that do not know Unicode (system locale). Default: `language`."""
+    keyboard: tuple[Keyboard, ...] | Keyboard | None = None
+    """Keyboard layouts, the first is the default: a language tag or an id such as `0407:00000407`.
+    Default: that of `format`."""
+    timezone: TimeZone = TimeZone("UTC")
+    """A Windows time-zone id (`W. Europe Standard Time`) or an IANA name (`Europe/Berlin`)."""
+
+
+class Administrator(ProfileModel):
+    """The built-in Administrator account."""
+
+    password: SecretValue | None = None
+    """Its password. On clients the account stays disabled unless `enabled` is true."""
+    enabled: bool | None = None
+    """Default: true on servers, false on clients."""
+
+
+class User(ProfileModel):
+    """A local account that Setup creates."""
+
+    name: UserName
+    """Logon name, at most 20 characters."""
+    display_name: str | None = Field(default=None, max_length=256)
+    """Full name."""
+    description: str | None = Field(default=None, max_length=256)
+    """A note shown by account tools."""
+    groups: tuple[str, ...] = ("Users",)
+    """Local groups, by their English names."""
+    password: SecretValue
+    """The password."""
+
+
+class Autologon(ProfileModel):
+    """Log a user on by itself after the installation."""
+
+    user: UserName
+    """One of `users`, or Administrator."""
+    times: Annotated[int, Field(ge=1, le=999)] = 1
+    """How many logons; the defect of Windows that adds one to LogonCount is taken care of."""
+
+
+class Remote(ProfileModel):
+    """Ways in from the network."""
+
+    rdp: bool = False
+    """Remote Desktop with Network Level Authentication, and its firewall group."""
+    winrm: Literal["https"] | None = None
+    """Windows Remote Management on port 5986 with a self-signed certificate."""
+
+
+class PowerShellStep(ProfileModel):
+    """Lines of PowerShell, run at the first logon."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    """Shown while it runs."""
+    powershell: str
+    """The script."""
+    exit_codes: tuple[int, ...] = (0,)
+    """Exit codes that mean success."""
+    timeout: Duration = Duration("30 min")
+    """Longest time it may take."""
+
+
+class CommandStep(ProfileModel):
+    """Lines for cmd.exe, run at the first logon."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    """Shown while it runs."""
+    cmd: str
+    """The batch script."""
+    exit_codes: tuple[int, ...] = (0,)
+    """Exit codes that mean success."""
+    timeout: Duration = Duration("30 min")
+    """Longest time it may take."""
+
+
+Step = PowerShellStep | CommandStep
+
+
+class Windows(ProfileModel):
+    """The Windows that shall be installed."""
+
+    product: Product
+    """Which Windows; compared with what is on the disc."""
+    architecture: Literal["amd64"] = "amd64"
+    """Processor architecture of Windows."""
+    edition: str | Annotated[int, Field(ge=1)] | None = None
+    """Edition id, name or index, resolved against the disc. May be left out when it holds one."""
+    computer_name: ComputerName | None = None
+    """Default: made from `name`."""
+    owner: Annotated[str, Field(min_length=1, max_length=63)] = "provisioner"
+    """Registered owner."""
+    organization: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    """Registered organization."""
+    product_key: SecretValue | None = None
+    """A product key for activation. Default: a generic one where this edition and medium need it."""
+    locale: Locale = Locale()
+    """Languages, formats, keyboard and time zone."""
+    administrator: Administrator = Administrator()
+    """The built-in Administrator account."""
+    users: tuple[User, ...] = ()
+    """Local accounts."""
+    autologon: Autologon | None = None
+    """Log a user on by itself."""
+    remote: Remote = Remote()
+    """Ways in from the network."""
+    hardware_checks: Literal["satisfy", "bypass"] = "satisfy"
+    """Windows 11's TPM, Secure Boot and memory checks: met by the machine, or switched off."""
+    device_encryption: bool | None = None
+    """Let Windows encrypt the disk by itself. Default: false, so that images stay readable."""
+    recovery: Size | None = Size("1 GiB")
+    """Size of the recovery partition behind Windows; null for none."""
+    steps: tuple[Step, ...] = ()
+    """What runs at the first logon, in this order; the first failure stops."""
