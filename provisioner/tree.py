@@ -23,7 +23,7 @@ class Bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Text:
-    """Text with slots for secrets. Lines inside `parts` end in `\\n`; `newline` is what is written."""
+    """Text with slots for secrets. Lines in `parts` end in `\\n`; `newline` is what is written."""
 
     parts: tuple[str | SecretSlot, ...]
     encoding: str = "ascii"
@@ -32,7 +32,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFile:
-    """A whole file of the host, read when the medium is written. `size` in bytes as seen in planning."""
+    """A whole file of the host, read when the medium is written. `size`: bytes, as planned."""
 
     path: Path
     size: int
@@ -81,17 +81,21 @@ class Tree(Mapping[PurePosixPath, Entry]):
 
     def __init__(self, entries: Iterable[tuple[str | PurePosixPath, Entry]] = ()) -> None:
         ordered: dict[PurePosixPath, Entry] = {}
-        for raw, entry in sorted(entries, key=lambda pair: str(pair[0]).encode()):
-            path = PurePosixPath(raw)
+        paths = [(PurePosixPath(raw), entry) for raw, entry in entries]
+        # `surrogatepass`: a host's file name that is not UTF-8 is refused by the writer, by name.
+        for path, entry in sorted(paths, key=lambda p: str(p[0]).encode("utf-8", "surrogatepass")):
             if path.is_absolute() or ".." in path.parts or not path.parts:
-                raise ValueError(f"a tree holds relative paths, not {str(raw)!r}")
+                raise ValueError(f"a tree holds relative paths, not {str(path)!r}")
             if path in ordered:
                 raise ValueError(f"{path} is in the tree twice")
             ordered[path] = entry
         self._entries: Mapping[PurePosixPath, Entry] = MappingProxyType(ordered)
 
     def __getitem__(self, path: PurePosixPath) -> Entry:
-        return self._entries[PurePosixPath(path)]
+        try:
+            return self._entries[path]
+        except KeyError:  # a string, perhaps
+            return self._entries[PurePosixPath(path)]
 
     def __iter__(self) -> Iterator[PurePosixPath]:
         return iter(self._entries)

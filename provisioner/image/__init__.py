@@ -1,0 +1,1 @@
+"""Trees become bytes: discs, overlays, folders. Starts no process, reads no clock."""

@@ -77,6 +77,23 @@ class Edition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WimFile:
+    """One WIM, ESD or SWM file of a medium, from its header."""
+
+    path: str
+    """On the disc, as in `MediaFacts.files`; the file's own name for a bare WIM."""
+    compression: str
+    """`none`, `XPRESS`, `LZX` or `LZMS`."""
+    solid: bool
+    """Packed as an ESD: it cannot be split by regrouping."""
+    part: int
+    parts: int
+    """Part numbers of a split set, 1 of 1 otherwise."""
+    images: int
+    """All images, those that are no edition included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
     """Identifies a medium without reading all of it.
 
@@ -112,6 +129,10 @@ class MediaFacts:
     """`windows-10`, `windows-11`, `windows-server-2025` ... by build and installation type."""
     evaluation: bool = False
     volume_licence: bool = False
+    wims: tuple[WimFile, ...] = ()
+    """The WIM files that Setup uses: boot.wim, install.wim or .esd or every .swm."""
+    remarks: tuple[str, ...] = ()
+    """What is odd about the medium without making it useless, one sentence each, for people."""
     files: Mapping[str, tuple[Extent, ...]] = field(default_factory=dict, repr=False)
     """Keys are POSIX paths without a leading slash, in the disc's own spelling."""
 

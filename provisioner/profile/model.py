@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Literal
 
 from provisioner.profile.base import HostPath, ProfileModel
 from provisioner.profile.machine import Machine
@@ -20,7 +18,8 @@ class Media(ProfileModel):
     install: HostPath | None = None
     """The Windows install ISO. May be left out here and given as `--media install=FILE`."""
     drivers: HostPath | None = None
-    """A virtio-win ISO. With it disk and network default to virtio and the guest agent is installed."""
+    """A virtio-win ISO. With it disk and network default to virtio, and the guest agent is
+    installed."""
 
 
 class Profile(ProfileModel):
@@ -29,7 +28,8 @@ class Profile(ProfileModel):
     kind: Literal["machine"] = "machine"
     """What this file describes."""
     name: MachineName
-    """Name of the libvirt domain and of the machine's state folder."""
+    """Name of the libvirt domain and of the machine's state folder. Default: the file's name; it is
+    not inherited through `extends`, so that two files are two machines."""
     description: str | None = None
     """A note for people; becomes the domain's description."""
     media: Media = Media()

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from provisioner.profile.base import HostPath, ProfileModel
+from provisioner.profile.base import ProfileModel
 from provisioner.profile.secrets import SecretValue
 from provisioner.profile.units import (
     ComputerName,
     Duration,
+    GroupName,
     Keyboard,
     LanguageTag,
+    Line,
     Size,
     TimeZone,
     UserName,
@@ -59,11 +62,11 @@ class User(ProfileModel):
 
     name: UserName
     """Logon name, at most 20 characters."""
-    display_name: str | None = Field(default=None, max_length=256)
+    display_name: Annotated[Line, Field(max_length=256)] | None = None
     """Full name."""
-    description: str | None = Field(default=None, max_length=256)
+    description: Annotated[Line, Field(max_length=256)] | None = None
     """A note shown by account tools."""
-    groups: tuple[str, ...] = ("Users",)
+    groups: tuple[GroupName, ...] = (GroupName("Users"),)
     """Local groups, by their English names."""
     password: SecretValue
     """The password."""
@@ -90,9 +93,9 @@ class Remote(ProfileModel):
 class PowerShellStep(ProfileModel):
     """Lines of PowerShell, run at the first logon."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80)]
+    name: Annotated[Line, Field(min_length=1, max_length=80)]
     """Shown while it runs."""
-    powershell: str
+    powershell: Annotated[str, Field(min_length=1)]
     """The script."""
     exit_codes: tuple[int, ...] = (0,)
     """Exit codes that mean success."""
@@ -103,9 +106,9 @@ class PowerShellStep(ProfileModel):
 class CommandStep(ProfileModel):
     """Lines for cmd.exe, run at the first logon."""
 
-    name: Annotated[str, Field(min_length=1, max_length=80)]
+    name: Annotated[Line, Field(min_length=1, max_length=80)]
     """Shown while it runs."""
-    cmd: str
+    cmd: Annotated[str, Field(min_length=1)]
     """The batch script."""
     exit_codes: tuple[int, ...] = (0,)
     """Exit codes that mean success."""
@@ -113,7 +116,22 @@ class CommandStep(ProfileModel):
     """Longest time it may take."""
 
 
-Step = PowerShellStep | CommandStep
+STEP_KINDS: Mapping[str, str] = {"powershell": "PowerShellStep", "cmd": "CommandStep"}
+"""The key that says what a step runs, and the model it makes."""
+
+
+def _step_model(step: object) -> str | None:
+    """The model a step asks for; None, which pydantic refuses, when it asks for none or several."""
+    if isinstance(step, PowerShellStep | CommandStep):
+        return type(step).__name__
+    kinds = [key for key in STEP_KINDS if isinstance(step, Mapping) and key in step]
+    return STEP_KINDS[kinds[0]] if len(kinds) == 1 else None
+
+
+Step = Annotated[
+    Annotated[PowerShellStep, Tag("PowerShellStep")] | Annotated[CommandStep, Tag("CommandStep")],
+    Discriminator(_step_model),
+]
 
 
 class Windows(ProfileModel):
@@ -127,12 +145,13 @@ class Windows(ProfileModel):
     """Edition id, name or index, resolved against the disc. May be left out when it holds one."""
     computer_name: ComputerName | None = None
     """Default: made from `name`."""
-    owner: Annotated[str, Field(min_length=1, max_length=63)] = "provisioner"
+    owner: Annotated[Line, Field(min_length=1, max_length=63)] = Line("provisioner")
     """Registered owner."""
-    organization: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    organization: Annotated[Line, Field(min_length=1, max_length=63)] | None = None
     """Registered organization."""
     product_key: SecretValue | None = None
-    """A product key for activation. Default: a generic one where this edition and medium need it."""
+    """A product key for activation. Default: a generic one where this edition and medium need
+    it."""
     locale: Locale = Locale()
     """Languages, formats, keyboard and time zone."""
     administrator: Administrator = Administrator()

@@ -1,0 +1,1 @@
+"""Plan and world become a result. The only room that makes things happen."""

@@ -1,0 +1,44 @@
+# Every target first does what it needs. `make help` lists them.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv/bin
+SETUP := build/.setup
+STANDIN := build/standin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo standin test check golden soak bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: $(SETUP) ## install system packages, a virtual environment and the package
+
+$(SETUP): pyproject.toml tools/setup tools/packages.txt
+	@PYTHON=$(PYTHON) tools/setup $@
+
+standin: $(SETUP) ## build the disc of the stand-in for Windows Setup
+	@$(VENV)/python -m tests.standin.build $(STANDIN)
+
+demo: standin ## the main job on real parts: a machine installs itself from the stand-in disc
+	@tools/demo $(STANDIN)
+
+test: $(SETUP) ## run every test
+	@tools/test
+
+check: $(SETUP) ## lint and types
+	$(VENV)/ruff format --check .
+	$(VENV)/ruff check .
+	$(VENV)/mypy
+
+golden: $(SETUP) ## rewrite the golden files; read the diff before you commit it
+	$(VENV)/python -m pytest tests/golden --golden
+
+soak: $(SETUP) ## the long tests: kill -9 at twenty points of a real run
+	$(VENV)/python -m pytest tests/boot -m soak --timeout 7200
+
+bench: $(SETUP) ## compare with other tools side by side, as ratios
+	@$(VENV)/python -m benchmarks
+
+clean: ## remove what the other targets built
+	rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,84 @@
+"""What the answer disc takes over from a virtio driver disc, as slices of it.
+
+Folders of `$WinPEDriver$` are loaded by Setup from the root of any medium, without a drive letter,
+and handed on to the installed Windows (windows-setup.md §3.9, Microsoft KB 2686316). The rest is
+added by the first-logon script.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from provisioner.errors import MediaError
+from provisioner.media.facts import Edition, Extent, MediaFacts
+from provisioner.media.virtio import DRIVERS, guest_tools, os_folders, select
+from provisioner.profile.machine import Machine
+from provisioner.tree import Entry, File, Slice
+
+IN_SETUP = "$WinPEDriver$"
+AFTER_SETUP = "drivers"
+AGENT = "provision/agent/qemu-ga.msi"
+LATER = ("balloon", "rng", "input", "gpu", "pvpanic")
+"""Devices a domain may have and Windows runs without; drivers are taken where the disc has them.
+viogpudo must not be loaded in Windows PE (§8.3)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriverFiles:
+    """Entries for the answer disc, and the drivers' names for people."""
+
+    entries: tuple[tuple[str, Entry], ...]
+    in_setup: tuple[str, ...]
+    later: tuple[str, ...]
+
+
+def collect(drivers: MediaFacts, machine: Machine, edition: Edition) -> DriverFiles:
+    """The drivers of the devices this machine has, and the guest agent's installer.
+
+    MediaError where the disc lacks a driver Setup needs, or the agent.
+    """
+    build, server = edition.version[2], edition.installation_type.casefold().startswith("server")
+    architecture = edition.architecture
+    needed = []
+    if any(disk.bus in (None, "virtio") for disk in machine.disks):
+        needed.append("virtio-blk")
+    if any(network.model in (None, "virtio") for network in machine.networks):
+        needed.append("virtio-net")
+    # Early, so that the agent's channel works as soon as the agent is there.
+    needed.append("virtio-serial")
+    there = {path.rpartition("/")[0].casefold() for path in drivers.files}
+    folders = os_folders(build, server=server)
+    later = [
+        device
+        for device in LATER
+        if any(f"{DRIVERS[device]}/{folder}/{architecture}".casefold() in there for folder in folders)
+    ]
+    chosen = select(
+        drivers, [*needed, *later], build=build, server=server, architecture=architecture
+    )
+    entries: list[tuple[str, Entry]] = []
+    for number, driver in enumerate(chosen):
+        place = IN_SETUP if number < len(needed) else AFTER_SETUP
+        for name, extents in driver.files.items():
+            entries.append((f"{place}/{driver.name}/{name}", _file(drivers, extents)))
+    agent = guest_tools(drivers, architecture=architecture).agent
+    if agent is None:
+        raise MediaError(
+            f"{drivers.path.name} has no guest agent for {architecture}",
+            hint="take a complete virtio-win.iso",
+        )
+    entries.append((AGENT, _file(drivers, agent.extents)))
+    return DriverFiles(
+        entries=tuple(entries),
+        in_setup=tuple(driver.name for driver in chosen[: len(needed)]),
+        later=tuple(driver.name for driver in chosen[len(needed) :]),
+    )
+
+
+def _file(disc: MediaFacts, extents: tuple[Extent, ...]) -> File:
+    return File(
+        content=tuple(
+            Slice(image=disc.path, offset=extent.offset, length=extent.length)
+            for extent in extents
+        )
+    )

@@ -1,0 +1,187 @@
+"""What the templates of the answer file and the first-logon script are given: plain values.
+
+Everything is decided here; the templates only place it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from provisioner import quoting
+from provisioner.answers.drivers import AGENT, DriverFiles
+from provisioner.answers.keys import ProductKey
+from provisioner.answers.layout import Layout
+from provisioner.answers.locale import Languages
+from provisioner.answers.logon import Autologon, administrator_enabled
+from provisioner.answers.steps import StepFile
+from provisioner.errors import Problem, ProfileError
+from provisioner.media.facts import Edition
+from provisioner.profile.model import Profile
+from provisioner.templating import NamedSecret
+
+COMPUTER_NAME_LENGTH = 15
+COMMAND_LENGTH = 259
+"""What our one command keeps to. Its place allows 1024, the shortest documented place 259 (§3.8)."""
+LAB_CONFIG = ("BypassTPMCheck", "BypassSecureBootCheck", "BypassRAMCheck")
+"""The three values that exist; the others seen in public files have no effect (windows-setup.md
+§3.10; unattend-generator commit d079b05)."""
+
+ReadyWhen = Literal["agent", "serial", "power-off"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A local account as `LocalAccount` wants it."""
+
+    name: str
+    groups: str
+    display_name: str | None
+    description: str | None
+    password: NamedSecret
+
+
+def is_server(edition: Edition) -> bool:
+    """Whether the image is a Windows Server, with a desktop or without."""
+    return edition.installation_type.casefold().startswith("server")
+
+
+def ready_when(profile: Profile, *, drivers: bool) -> ReadyWhen:
+    """The profile's sign of being ready, or the default: the agent needs a driver disc."""
+    when = profile.machine.ready.when
+    if when is None:
+        return "agent" if drivers else "serial"
+    return when
+
+
+def computer_name(profile: Profile) -> str:
+    """The configured name, or one made from the machine's: at most 15 of `A-Z 0-9 -`, not all digits.
+
+    ProfileError where a user has the same name: Windows refuses that (windows-setup.md §4.1).
+    """
+    name = str(profile.windows.computer_name or "")
+    if not name:
+        name = re.sub(r"[^A-Z0-9]+", "-", profile.name.upper()).strip("-")
+        name = name[:COMPUTER_NAME_LENGTH].strip("-")
+        if not name or name.isdigit():
+            name = f"PC-{name}"[:COMPUTER_NAME_LENGTH].strip("-")
+    taken = {user.name.casefold(): user.name for user in profile.windows.users}
+    if name.casefold() in taken:
+        raise ProfileError(
+            [
+                Problem(
+                    message=f"the computer name {name} is also the name of the user "
+                    f"{taken[name.casefold()]}; Windows refuses that",
+                    rule="windows.computer-name",
+                    hint="set windows.computer_name to another name",
+                )
+            ]
+        )
+    return name
+
+
+def first_logon_command(marker: str) -> str:
+    """The one command: looks for our disc by its marker file on every drive and runs its script.
+
+    Drive letters differ between Windows PE and the installed Windows and between boots (§5.4, §8.4).
+    No `%`, because Setup expands environment variables in command lines.
+    """
+    search = (
+        "foreach($d in [IO.DriveInfo]::GetDrives().Name)"
+        f"{{if(Test-Path($d+{quoting.powershell(marker)}))"
+        "{&($d+'provision\\first-logon.ps1');break}}"
+    )
+    arguments = ["powershell.exe", "-NoProfile", "-ExecutionPolicy", "Bypass", "-Command", search]
+    command = quoting.windows_command_line(arguments)
+    if len(command) > COMMAND_LENGTH:
+        raise ValueError(f"the first-logon command has {len(command)} characters")
+    return command
+
+
+def answer_context(
+    profile: Profile,
+    edition: Edition,
+    *,
+    languages: Languages,
+    layout: Layout,
+    key: ProductKey,
+    autologon: Autologon,
+    marker: str,
+) -> Mapping[str, Any]:
+    """The variables of `windows/autounattend.xml.j2` and its passes."""
+    windows, machine = profile.windows, profile.machine
+    server = is_server(edition)
+    administrator = windows.administrator.password
+    encrypt = windows.device_encryption
+    bypass = windows.hardware_checks == "bypass" and windows.product == "windows-11"
+    own = isinstance(key.setup_key, NamedSecret)
+    return {
+        "architecture": edition.architecture,
+        "setup_language": languages.setup,
+        "language": languages.language,
+        "user_locale": languages.user_locale,
+        "system_locale": languages.system_locale,
+        "keyboards": languages.keyboards,
+        "time_zone": windows.locale.timezone.windows_id,
+        "layout": layout,
+        "image_index": edition.index,
+        "setup_commands": [_lab_config(value) for value in LAB_CONFIG] if bypass else [],
+        "own_setup_key": key.setup_key if own else None,
+        "setup_key": None if own else key.setup_key,
+        "activation_key": key.activation,
+        "skip_activation": key.skip_activation,
+        "owner": windows.owner,
+        "organization": windows.organization,
+        "computer_name": computer_name(profile),
+        "server": server,
+        # Only clients encrypt by themselves, and only with a TPM (§10.3, §13).
+        "prevent_device_encryption": not server
+        and (encrypt is False or (encrypt is None and machine.tpm)),
+        "rdp": windows.remote.rdp,
+        "autologon": autologon,
+        "first_logon_command": first_logon_command(marker),
+        "administrator_password": NamedSecret(name="administrator", reference=administrator)
+        if administrator is not None
+        else None,
+        "accounts": [
+            Account(
+                name=user.name,
+                groups=";".join(user.groups),
+                display_name=user.display_name,
+                description=user.description,
+                password=NamedSecret(name=f"users.{user.name}", reference=user.password),
+            )
+            for user in windows.users
+        ],
+    }
+
+
+def script_context(
+    profile: Profile,
+    edition: Edition,
+    *,
+    autologon: Autologon,
+    steps: tuple[StepFile, ...],
+    drivers: DriverFiles | None,
+) -> Mapping[str, Any]:
+    """The variables of `windows/scripts/first-logon.ps1.j2`."""
+    windows = profile.windows
+    server = is_server(edition)
+    enabled = administrator_enabled(windows, server=server)
+    agent = AGENT.removeprefix("provision/").replace("/", "\\")
+    return {
+        "autologon": autologon,
+        "steps": steps,
+        "has_drivers": drivers is not None,
+        "agent_installer": agent if drivers is not None else None,
+        "winrm": windows.remote.winrm == "https",
+        "enable_administrator": enabled and not server,
+        "disable_administrator": server and not enabled,
+        "power_off": ready_when(profile, drivers=drivers is not None) == "power-off",
+    }
+
+
+def _lab_config(value: str) -> str:
+    return f"reg.exe add HKLM\\SYSTEM\\Setup\\LabConfig /v {value} /t REG_DWORD /d 1 /f"

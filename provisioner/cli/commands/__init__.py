@@ -1,0 +1,1 @@
+"""One module per command. Each has HELP, `configure` and `run`, and imports what is heavy in `run`."""

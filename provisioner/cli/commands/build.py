@@ -1,0 +1,57 @@
+"""Writes the discs `up` would attach: the answer disc and, where it applies, the boot overlay."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from provisioner.cli.options import profile_options
+
+if TYPE_CHECKING:
+    from provisioner.cli.session import Session
+
+HELP = "write the answer disc and the boot overlay into a folder"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `build`."""
+    profile_options(parser)
+    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder for the discs")
+
+
+def run(arguments: argparse.Namespace, session: Session) -> int:
+    """Writes the discs, 0600: the answer disc holds secrets."""
+    from provisioner.image.iso import write_iso
+    from provisioner.image.overlay import Patch, write_overlay
+    from provisioner.media.boot import NoPromptPatch, noprompt_patch
+
+    loaded = session.load(arguments)
+    disc = session.answer_disc(loaded)
+    media = session.media(loaded)
+    folder = session.environment.cwd / Path(arguments.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = loaded.profile.name
+    answers = folder / f"{name}-answers.iso"
+    write_iso(
+        disc.tree,
+        answers,
+        label=disc.label,
+        epoch=session.epoch,
+        reveal=session.reveal(name),
+    )
+    session.console.result(str(answers))
+    session.console.event("built", {"kind": "answer-disc", "file": str(answers)})
+    patch = noprompt_patch(media.install)
+    if loaded.profile.machine.firmware == "bios":
+        session.console.say("no boot overlay: a BIOS machine asks for its key all the same")
+    elif isinstance(patch, NoPromptPatch):
+        overlay = folder / f"{name}-boot.qcow2"
+        write_overlay(
+            media.install.path, overlay, [Patch(offset=patch.offset, data=patch.data)]
+        )
+        session.console.result(str(overlay))
+        session.console.event("built", {"kind": "boot-overlay", "file": str(overlay)})
+    else:
+        session.console.say(f"no boot overlay: {patch.reason}")
+    return 0

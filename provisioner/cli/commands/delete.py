@@ -1,0 +1,57 @@
+"""Removes a machine after naming what goes: domain, disks, NVRAM, TPM state, discs, secrets."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from provisioner.cli.options import connect_option, machine_name
+
+if TYPE_CHECKING:
+    from provisioner.cli.session import Session
+
+HELP = "remove a machine with its disks"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `delete`."""
+    machine_name(parser)
+    connect_option(parser)
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def run(arguments: argparse.Namespace, session: Session) -> int:
+    """Names everything, asks, removes."""
+    from provisioner.cli.environment import is_terminal
+    from provisioner.errors import FailedError, RefusedError
+    from provisioner.run.machine import belongings, delete
+
+    name = arguments.name
+    world = session.world(name, arguments.connect)
+    console = session.console
+    with world.store.lock():
+        goes = belongings(world, name)
+        if not goes:
+            record = world.hypervisor.domain(name)
+            if record is None:
+                raise FailedError(
+                    f"there is no machine {name}", hint="`provisioner list` shows them all"
+                )
+        for line in goes:
+            console.say(f"  {line}")
+        if goes and not arguments.yes:
+            if not is_terminal(sys.stdin):
+                raise RefusedError(
+                    "nothing was removed: there is no terminal to ask at",
+                    hint=f"`provisioner delete {name} --yes` does not ask",
+                )
+            sys.stderr.write(f"All of this will be removed. Type {name} to go on: ")
+            sys.stderr.flush()
+            if sys.stdin.readline().strip() != name:
+                raise RefusedError("nothing was removed")
+        delete(world, name)
+        session.forget(world)
+    console.say(f"{name} is removed")
+    console.event("deleted", {"name": name, "removed": list(goes)})
+    return 0

@@ -1,0 +1,35 @@
+"""Lists the machines of this user, or the profiles one can start from."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provisioner.cli.session import Session
+
+HELP = "list machines, or profiles"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `list`."""
+    parser.add_argument("--profiles", action="store_true", help="list profiles instead")
+
+
+def run(arguments: argparse.Namespace, session: Session) -> int:
+    """One line each; needs no libvirt."""
+    console = session.console
+    if arguments.profiles:
+        for name, path in session.resources.profiles().items():
+            console.result(f"{name:<24} {path}")
+            console.event("profile", {"name": name, "path": str(path)})
+        return 0
+    for store in session.machines.all():
+        state = store.load()
+        phase = state.phase.value if state else "interrupted"
+        console.result(f"{store.name:<24} {phase:<11} {state.uri if state else ''}".rstrip())
+        console.event(
+            "machine",
+            {"name": store.name, "phase": phase, "uri": state.uri if state else None},
+        )
+    return 0

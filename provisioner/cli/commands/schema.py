@@ -1,0 +1,31 @@
+"""Prints the JSON Schema of profiles, for editors that complete and check YAML."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from provisioner.cli.session import Session
+
+HELP = "print the JSON Schema of profiles"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `schema`."""
+    parser.add_argument("-o", "--output", metavar="FILE", help="write it there instead")
+
+
+def run(arguments: argparse.Namespace, session: Session) -> int:
+    """The schema, the same with and without --json."""
+    from provisioner.profile.schema import schema
+
+    text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+    if arguments.output:
+        Path(arguments.output).write_text(text, encoding="utf-8")
+    else:
+        sys.stdout.write(text)
+    return 0

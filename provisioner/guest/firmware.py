@@ -1,0 +1,64 @@
+"""Understands what UEFI firmware writes to the serial port.
+
+OVMF mirrors its console there (shared/facts/libvirt.md §4, tried on OVMF 2022.11), so its boot
+manager's lines tell which entry started and why one did not.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+_STARTING = re.compile(r"BdsDxe: starting (Boot[0-9A-F]{4})(?: \"([^\"]*)\")?")
+_FAILED = re.compile(
+    r"BdsDxe: failed to (?:load|start) (Boot[0-9A-F]{4})(?: \"([^\"]*)\")?.*?:\s*([A-Z][A-Za-z ]+)$"
+)
+
+
+class Verdict(StrEnum):
+    """Why the firmware will not go on by itself."""
+
+    SECURITY_VIOLATION = "security-violation"
+    NOTHING_BOOTABLE = "nothing-bootable"
+    BOOT_LOADER_PROMPT = "boot-loader-prompt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootAttempt:
+    """The firmware hands over to a boot entry; `description` as the firmware names it."""
+
+    entry: str
+    description: str
+    optical: bool
+
+
+def boot_attempt(line: str) -> BootAttempt | None:
+    """The hand-over this line reports, if it reports one."""
+    if found := _STARTING.search(line):
+        description = found[2] or ""
+        optical = any(word in description for word in ("DVD", "CD-ROM", "CDROM"))
+        return BootAttempt(entry=found[1], description=description, optical=optical)
+    return None
+
+
+def verdict(line: str) -> Verdict | None:
+    """What this line says about a start that cannot succeed any more.
+
+    `Security Violation` is the firmware's word for a loader whose signature the enrolled keys do
+    not accept; the EFI shell and the boot manager menu mean that nothing bootable was left.
+    """
+    if "Security Violation" in line or "Access Denied" in line and "BdsDxe" in line:
+        return Verdict.SECURITY_VIOLATION
+    if "UEFI Interactive Shell" in line or "BdsDxe: No bootable option or device was found" in line:
+        return Verdict.NOTHING_BOOTABLE
+    if line.startswith("grub>") or line.startswith("grub rescue>"):
+        return Verdict.BOOT_LOADER_PROMPT
+    return None
+
+
+def failed_entry(line: str) -> tuple[str, str] | None:
+    """Boot entry and the firmware's reason, as (`Boot0001`, `Not Found`)."""
+    if found := _FAILED.search(line):
+        return found[1], found[3].strip()
+    return None

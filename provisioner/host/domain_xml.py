@@ -1,0 +1,133 @@
+"""Reads and edits the few parts of a domain's XML that `host` needs. Pure: text in, text out.
+
+Element names: https://libvirt.org/formatdomain.html#hard-drives-floppy-disks-cdroms
+"""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from provisioner.errors import FailedError
+from provisioner.ownership import parse_ownership
+from provisioner.ports import Drive, Medium, Ownership
+
+
+def name_in(xml: str) -> str:
+    """The domain's name; FailedError where the text is no domain."""
+    return _parse(xml).findtext("name") or ""
+
+
+def uuid_in(xml: str) -> str | None:
+    """The domain's UUID as written, or None where libvirt is to choose one."""
+    return _parse(xml).findtext("uuid")
+
+
+def ownership_in(xml: str) -> Ownership | None:
+    """Our metadata; FailedError where the text is no domain."""
+    _parse(xml)
+    return parse_ownership(xml)
+
+
+def disk_targets(xml: str) -> tuple[str, ...]:
+    """Targets of all disks and drives (`vda`, `sda`), in file order."""
+    targets = (target.get("dev", "") for target in _parse(xml).iterfind("./devices/disk/target"))
+    return tuple(targets)
+
+
+def disk_sources(xml: str) -> tuple[str, ...]:
+    """Paths of all images in disks and drives, in file order; backing files are not among them."""
+    sources = (source.get("file") for source in _parse(xml).iterfind("./devices/disk/source"))
+    return tuple(source for source in sources if source)
+
+
+def drives_in(xml: str) -> tuple[Drive, ...]:
+    """The CD-ROM drives, in target order. An open tray counts as holding what its XML names."""
+    drives = []
+    for disk in _parse(xml).iterfind("./devices/disk[@device='cdrom']"):
+        target = disk.find("target")
+        drives.append(
+            Drive(target=target.get("dev", "") if target is not None else "", medium=_medium(disk))
+        )
+    return tuple(sorted(drives, key=lambda drive: (len(drive.target), drive.target)))
+
+
+def disk_with_medium(
+    xml: str, target: str, medium: Medium | None, *, backing: Medium | None, relabel: bool
+) -> str:
+    """The `<disk>` of the drive `target` as libvirt wants it for a media change.
+
+    `backing` is what a qcow2 medium lies over. With `relabel` false libvirt leaves the owner of
+    the user's own file alone: of the backing file where there is one, otherwise of the medium
+    (`facts/libvirt.md` §3.2, §3.2a). Only the system daemon accepts that element.
+    """
+    disk = _drive(_parse(xml), target)
+    _load(disk, medium, backing=backing, relabel=relabel)
+    for alias in disk.findall("alias"):
+        disk.remove(alias)
+    return ElementTree.tostring(disk, encoding="unicode")
+
+
+def domain_with_medium(xml: str, target: str, medium: Medium | None) -> str:
+    """The whole domain with another medium in one drive; for drivers without media changes."""
+    domain = _parse(xml)
+    _load(_drive(domain, target), medium, backing=None, relabel=True)
+    return ElementTree.tostring(domain, encoding="unicode")
+
+
+def _parse(xml: str) -> Element:
+    try:
+        return ElementTree.fromstring(xml)
+    except ElementTree.ParseError as err:
+        raise FailedError(
+            f"the domain XML is not well-formed: {err}",
+            hint="if you use a domain template of your own, look for an unescaped & or <",
+        ) from err
+
+
+def _drive(domain: Element, target: str) -> Element:
+    for disk in domain.iterfind("./devices/disk[@device='cdrom']"):
+        found = disk.find("target")
+        if found is not None and found.get("dev") == target:
+            return disk
+    have = ", ".join(drive.target for drive in drives_in(ElementTree.tostring(domain, "unicode")))
+    raise FailedError(
+        f"the machine {domain.findtext('name')} has no CD-ROM drive {target}",
+        hint=f"its drives: {have}" if have else "it has no CD-ROM drive at all",
+    )
+
+
+def _medium(disk: Element) -> Medium | None:
+    source = disk.find("source")
+    if source is None:
+        return None
+    path = source.get("file") or source.get("dev") or source.get("volume")
+    if path is None:
+        return None
+    driver = disk.find("driver")
+    return Medium(path=path, format=driver.get("type", "raw") if driver is not None else "raw")
+
+
+def _load(disk: Element, medium: Medium | None, *, backing: Medium | None, relabel: bool) -> None:
+    for name in ("source", "backingStore"):
+        for element in disk.findall(name):
+            disk.remove(element)
+    disk.set("type", "file")
+    tray = disk.find("target")
+    if tray is not None:
+        tray.attrib.pop("tray", None)
+    driver = disk.find("driver")
+    if driver is None:
+        driver = Element("driver", {"name": "qemu"})
+        disk.insert(0, driver)
+    driver.set("type", medium.format if medium else "raw")
+    if medium is None:
+        return
+    source = SubElement(disk, "source", {"file": medium.path})
+    if backing is not None:
+        store = SubElement(disk, "backingStore", {"type": "file"})
+        SubElement(store, "format", {"type": backing.format})
+        source = SubElement(store, "source", {"file": backing.path})
+        SubElement(store, "backingStore")
+    if not relabel:
+        SubElement(source, "seclabel", {"model": "dac", "relabel": "no"})

@@ -1,0 +1,107 @@
+"""Writes a file so that its final name only ever holds a finished one.
+
+The temporary file lies in the same folder and is removed on every exception, Ctrl-C included.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from provisioner.errors import FailedError, HostError, ProvisionerError, RefusedError
+
+
+@contextmanager
+def replacing(destination: Path, *, needed: int, mode: int = 0o600) -> Iterator[BinaryIO]:
+    """A new file, readable and writable, that takes `destination`'s place when the block ends well.
+
+    `needed` is how many bytes will be written, compared with the free space first. The file
+    has permissions `mode` (less the umask) from its first moment, is flushed with fsync, then
+    renamed over `destination`.
+    Raises HostError where the folder is not usable, FailedError where writing fails.
+    """
+    temporary = temporary_name(destination)
+    try:
+        require_space(destination.parent, needed)
+        with _created(temporary, mode) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(destination)
+    except BaseException as err:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(err, OSError):
+            raise failure(err, destination) from err
+        raise
+
+
+def temporary_name(destination: Path) -> Path:
+    """A hidden name beside `destination` that no other live process of this host uses for it."""
+    return destination.with_name(f".{destination.name}.{os.getpid()}.part")
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Raises HostError where the file system of `folder` has fewer than `needed` bytes free.
+
+    File systems that do not count their blocks pass.
+    """
+    status = os.statvfs(folder)
+    free = status.f_bavail * status.f_frsize
+    if status.f_blocks and free < needed:
+        raise HostError(
+            f"{folder} has {free} bytes free, {needed} are needed",
+            hint="free some space there, or choose a folder on another file system",
+        )
+
+
+def refuse_source(destination: Path, source: Path) -> None:
+    """Raises RefusedError where writing `destination` would replace what is read from `source`."""
+    if destination.exists() and source.exists() and destination.samefile(source):
+        raise RefusedError(
+            f"{destination} is read for this very file and would be replaced by it",
+            hint="write to another name",
+        )
+
+
+def failure(err: OSError, destination: Path) -> ProvisionerError:
+    """The project's error for a failed write."""
+    folder = destination.parent
+    match err.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return FailedError(
+                f"no space left in {folder} while writing {destination.name}",
+                hint="free some space there, or choose a folder on another file system",
+            )
+        case errno.EFBIG:
+            return FailedError(
+                f"{destination} is bigger than the file system or `ulimit -f` allows",
+                hint="raise the limit, or choose a folder on another file system",
+            )
+        case errno.ENOENT | errno.ENOTDIR:
+            return HostError(
+                f"there is no folder {folder} for {destination.name}",
+                hint=f"make it first: mkdir -p {folder}",
+            )
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return HostError(
+                f"cannot write {destination.name} in {folder}: {err.strerror}",
+                hint="choose a folder that you may write to",
+            )
+        case _:
+            return FailedError(f"cannot write {destination}: {err.strerror or err}")
+
+
+def _created(temporary: Path, mode: int) -> BinaryIO:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(temporary, flags, mode)
+    except FileExistsError:
+        # Left by a killed process whose number we now have.
+        temporary.unlink()
+        descriptor = os.open(temporary, flags, mode)
+    return os.fdopen(descriptor, "w+b")

@@ -1,0 +1,310 @@
+"""Profile, media and host become a plan, or all the reasons why they cannot."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from provisioner.answers.disc import AnswerDisc, compose
+from provisioner.errors import MediaError, Problem, ProfileError, Severity
+from provisioner.media.boot import NoPromptImpossible, NoPromptNeeded, NoPromptPatch, noprompt_patch
+from provisioner.media.editions import resolve_edition
+from provisioner.media.facts import Edition
+from provisioner.plan.checks import Media, Places, check_hardware, check_host, check_media
+from provisioner.plan.checks import edition_line as edition_line_of
+from provisioner.plan.domain import SERVICES, Devices, Names, devices, render
+from provisioner.plan.model import ForwardedPort, MachinePlan, digest
+from provisioner.plan.steps import (
+    CreateDisk,
+    DefineDomain,
+    PassBootPrompt,
+    RemoveAnswerDisc,
+    StartDomain,
+    Step,
+    WaitReady,
+    WriteAnswerDisc,
+    WriteBootOverlay,
+    binary_size,
+)
+from provisioner.ports import HostFacts, Storage
+from provisioner.profile.model import Profile
+from provisioner.secret import SecretRef, describe
+from provisioner.templating import Templates
+from provisioner.tree import Bytes, File, HostFile, Slice, Text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Everything a plan is made from. Pure data, looked at before."""
+
+    profile: Profile
+    places: Places
+    media: Media
+    host: HostFacts
+    templates: Templates
+    problems: tuple[Problem, ...] = ()
+    """Warnings and notes of the profile's own rules."""
+    epoch: int
+    """Seconds since 1970 for every time on the answer disc (SOURCE_DATE_EPOCH)."""
+
+
+Boot = NoPromptPatch | NoPromptNeeded | NoPromptImpossible
+
+
+def compile_machine(
+    sources: Sources, *, generation: int, forwards: Mapping[str, int], serial_log: Path
+) -> MachinePlan:
+    """The plan of one generation; ProfileError with every error of the checks at once."""
+    profile, media, host = sources.profile, sources.media, sources.host
+    problems = [
+        *sources.problems,
+        *check_media(profile, media, sources.places),
+        *check_hardware(profile, host.cpus, sources.places),
+        *check_host(profile, host, sources.places),
+    ]
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        raise ProfileError(problems)
+    edition = resolve_edition(media.install, profile.windows.edition)
+    disc = compose(
+        profile,
+        install=media.install,
+        edition=edition,
+        drivers=media.drivers,
+        templates=sources.templates,
+    )
+    boot = _boot(sources)
+    overlay = isinstance(boot, NoPromptPatch)
+    names = Names(machine=profile.name, generation=generation)
+    install = str(media.install.path)
+    made = devices(profile, host, names, install=install, overlay=overlay)
+    intent = _intent(sources, disc, overlay=overlay)
+    ports = tuple(
+        ForwardedPort(service=service, guest_port=port, host_port=forwards.get(service, 0))
+        for service, port in (SERVICES if made.user_mode else ())
+    )
+    xml = render(
+        profile,
+        host,
+        sources.templates,
+        made=made,
+        names=names,
+        forwards={port.service: port.host_port for port in ports},
+        serial_log=serial_log,
+        digest=digest(intent),
+    )
+    install_drive, answer_drive = made.drives[0].target, made.drives[1].target
+    return MachinePlan(
+        name=profile.name,
+        headline=f"{profile.name}: {edition_line_of(media.install, edition)}",
+        facts=_facts(sources, disc, boot, made, edition),
+        steps=_steps(sources, disc, boot, made, names, xml),
+        secrets=_secrets(disc),
+        intent=intent,
+        problems=(*problems, *disc.problems),
+        files=(
+            names.answers,
+            *((names.boot,) if overlay else ()),
+            *(names.disk(index) for index in range(len(made.disks))),
+        ),
+        answer_drive=answer_drive,
+        answer_file=names.answers,
+        forwards=ports,
+        users=disc.users,
+    )
+
+
+def _boot(sources: Sources) -> Boot:
+    """How the boot prompt is passed; the reason is told where keys have to be pressed."""
+    machine = sources.profile.machine
+    if machine.boot_prompt == "keys":
+        return NoPromptImpossible(reason="the profile asks for key presses")
+    if machine.firmware == "bios":
+        # The overlay changes the UEFI entry; the BIOS loader asks where boot/bootfix.bin exists.
+        if sources.media.install.find("boot/bootfix.bin") is None:
+            return NoPromptNeeded(reason="the disc's BIOS loader asks for no key")
+        reason = "a BIOS disc asks for a key, and no overlay can change that"
+    else:
+        found = noprompt_patch(sources.media.install)
+        if not isinstance(found, NoPromptImpossible):
+            return found
+        reason = found.reason
+    if machine.boot_prompt == "overlay":
+        raise MediaError(
+            f"no overlay can remove the boot prompt: {reason}",
+            hint="set `machine.boot_prompt: auto` to have a key pressed instead",
+        )
+    return NoPromptImpossible(reason=reason)
+
+
+def _steps(
+    sources: Sources, disc: AnswerDisc, boot: Boot, made: Devices, names: Names, xml: str
+) -> tuple[Step, ...]:
+    profile = sources.profile
+    install, answers = made.drives[0], made.drives[1]
+    when = disc.ready_when
+    steps: list[Step] = [
+        WriteAnswerDisc(
+            file_name=names.answers, tree=disc.tree, label=disc.label, epoch=sources.epoch
+        )
+    ]
+    if isinstance(boot, NoPromptPatch):
+        steps.append(
+            WriteBootOverlay(file_name=names.boot, base=sources.media.install.path, patch=boot)
+        )
+    steps += [
+        CreateDisk(file_name=names.disk(index), size=disk.size)
+        for index, disk in enumerate(made.disks)
+    ]
+    steps.append(DefineDomain(name=profile.name, xml=xml, summary=_machine(sources, made)))
+    steps.append(
+        StartDomain(name=profile.name, accelerator="KVM" if made.kvm else "emulated, no KVM")
+    )
+    if isinstance(boot, NoPromptImpossible):
+        steps.append(PassBootPrompt(name=profile.name, target=install.target, reason=boot.reason))
+    steps.append(
+        WaitReady(name=profile.name, when=when, within=profile.machine.ready.within.seconds)
+    )
+    steps.append(
+        RemoveAnswerDisc(name=profile.name, target=answers.target, file_name=names.answers)
+    )
+    return tuple(steps)
+
+
+def _facts(
+    sources: Sources, disc: AnswerDisc, boot: Boot, made: Devices, edition: Edition
+) -> tuple[tuple[str, str], ...]:
+    match boot:
+        case NoPromptPatch():
+            changed = sum(old != new for old, new in zip(boot.old, boot.data, strict=True))
+            prompt = f"removed (overlay, {changed} bytes differ)"
+        case NoPromptNeeded(reason=reason):
+            prompt = f"none ({reason})"
+        case NoPromptImpossible(reason=reason):
+            prompt = f"answered by key presses: {reason}"
+    files = list(disc.tree.files())
+    size = sum(_planned(part) for _, file in files for part in file.content)
+    rows = [
+        ("answer disc", f"{len(files)} files, {binary_size(size)}{disc.drivers_summary}"),
+        ("disk layout", disc.layout.describe()),
+        ("product key", disc.product_key.reason),
+        ("boot prompt", prompt),
+        ("machine", f"{_machine(sources, made)} on {sources.host.uri}"),
+    ]
+    if disc.autologon_note:
+        rows.append(("autologon", disc.autologon_note))
+    return tuple(rows)
+
+
+def _machine(sources: Sources, made: Devices) -> str:
+    machine = sources.profile.machine
+    firmware = {"secure-boot": "Secure Boot", "uefi": "UEFI", "bios": "BIOS"}[machine.firmware]
+    disks = ", ".join(f"{binary_size(disk.size)} {disk.bus}" for disk in made.disks)
+    parts = [
+        f"{machine.cpus} CPU{'s' if machine.cpus != 1 else ''}",
+        binary_size(machine.memory.bytes),
+        firmware,
+        *(["TPM 2.0"] if machine.tpm else []),
+        disks,
+    ]
+    return ", ".join(parts)
+
+
+def _secrets(disc: AnswerDisc) -> Mapping[str, SecretRef]:
+    return {slot.name: slot.reference for slot in disc.tree.slots()}
+
+
+def _intent(sources: Sources, disc: AnswerDisc, *, overlay: bool) -> dict[str, str]:
+    """What the plan wants, whatever its generation, its ports and the folders things lie in."""
+    profile, media = sources.profile, sources.media
+    names = Names(machine=profile.name, generation=0)
+    host = replace(sources.host, storage=Storage(folder="storage"))
+    made = devices(profile, host, names, install="install", overlay=overlay)
+    intent = _flattened("", json.loads(_profile_json(profile)))
+    for disc_path in ("media.install", "media.drivers"):
+        intent.pop(disc_path, None)  # a disc is known by its fingerprint, wherever it lies
+    intent["media.install.fingerprint"] = media.install.fingerprint.digest
+    if media.drivers is not None:
+        intent["media.drivers.fingerprint"] = media.drivers.fingerprint.digest
+    for path, file in disc.tree.files():
+        intent[f"file.{path}"] = _hash(file)
+    intent["domain"] = hashlib.sha256(
+        render(
+            profile,
+            host,
+            sources.templates,
+            made=made,
+            names=names,
+            forwards={service: 0 for service, _ in SERVICES} if made.user_mode else {},
+            serial_log=Path("/serial.log"),
+            digest="",
+        ).encode()
+    ).hexdigest()
+    return intent
+
+
+def _profile_json(profile: Profile) -> str:
+    """The profile without the values of literal secrets, as JSON."""
+    return json.dumps(_without_literals(profile.model_dump(mode="json")), sort_keys=True)
+
+
+def _without_literals(value: Any) -> Any:
+    if isinstance(value, dict):
+        if set(value) == {"plain"}:
+            return {"plain": "(literal)"}
+        return {key: _without_literals(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_without_literals(member) for member in value]
+    return value
+
+
+def _flattened(prefix: str, value: Any) -> dict[str, str]:
+    if isinstance(value, dict):
+        pairs: list[tuple[str, Any]] = [
+            (f"{prefix}.{key}" if prefix else str(key), member) for key, member in value.items()
+        ]
+    elif isinstance(value, list):
+        pairs = [(f"{prefix}[{index}]", member) for index, member in enumerate(value)]
+    else:
+        return {prefix: "default" if value is None else str(value)}
+    flat: dict[str, str] = {}
+    for key, member in pairs:
+        flat |= _flattened(key, member)
+    return flat
+
+
+def _hash(file: File) -> str:
+    """SHA-256 over what is known of a file before its secrets are filled in."""
+    sha = hashlib.sha256()
+    for part in file.content:
+        match part:
+            case Bytes(data=data):
+                sha.update(b"bytes\0" + data)
+            case Text(parts=parts, encoding=encoding):
+                sha.update(f"text\0{encoding}\0".encode())
+                for piece in parts:
+                    if isinstance(piece, str):
+                        sha.update(piece.encode())
+                    else:
+                        named = f"\0{piece.name}\0{piece.encoding}\0{describe(piece.reference)}\0"
+                        sha.update(named.encode())
+            case HostFile(path=path, size=size):
+                sha.update(f"host\0{path}\0{size}\0".encode())
+            case Slice(offset=offset, length=length):
+                sha.update(f"slice\0{offset}\0{length}\0".encode())
+    return sha.hexdigest()
+
+
+def _planned(part: Bytes | Text | HostFile | Slice) -> int:
+    match part:
+        case Bytes(data=data):
+            return len(data)
+        case Text(parts=parts):
+            return sum(len(piece) for piece in parts if isinstance(piece, str))
+        case HostFile(size=size):
+            return size
+        case Slice(length=length):
+            return length

@@ -1,0 +1,146 @@
+"""The steps a plan consists of: a closed union, each with one line that says what it does.
+
+The same line is shown by `plan` and while the step runs, so that the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, assert_never
+
+from provisioner.media.boot import NoPromptPatch
+from provisioner.tree import Tree
+
+ReadyWhen = Literal["agent", "serial", "power-off"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteAnswerDisc:
+    """Write the answer disc into the machine's storage."""
+
+    file_name: str
+    tree: Tree
+    label: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteBootOverlay:
+    """Write the qcow2 overlay whose UEFI boot entry asks for no key."""
+
+    file_name: str
+    base: Path
+    patch: NoPromptPatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateDisk:
+    """Make an empty disk of `size` bytes."""
+
+    file_name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DefineDomain:
+    """Define the domain."""
+
+    name: str
+    xml: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartDomain:
+    """Power the domain on."""
+
+    name: str
+    accelerator: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassBootPrompt:
+    """Press a key when the disc asks for one, until reads from `target` show that it boots."""
+
+    name: str
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitReady:
+    """Wait until the guest is ready; `within` in seconds from the start."""
+
+    name: str
+    when: ReadyWhen
+    within: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveAnswerDisc:
+    """Eject the answer disc, live and in the stored XML, and delete it."""
+
+    name: str
+    target: str
+    file_name: str
+
+
+Step = (
+    WriteAnswerDisc
+    | WriteBootOverlay
+    | CreateDisk
+    | DefineDomain
+    | StartDomain
+    | PassBootPrompt
+    | WaitReady
+    | RemoveAnswerDisc
+)
+
+
+def describe(step: Step) -> str:
+    """The step in one line, for people."""
+    match step:
+        case WriteAnswerDisc(tree=tree, label=label):
+            files = sum(1 for _ in tree.files())
+            return f"write the answer disc {label}, {files} files"
+        case WriteBootOverlay(base=base, patch=patch):
+            changed = sum(old != new for old, new in zip(patch.old, patch.data, strict=True))
+            return f"let {base.name} boot without a key: overlay, {changed} bytes differ"
+        case CreateDisk(size=size):
+            return f"make a disk of {binary_size(size)}"
+        case DefineDomain(name=name, summary=summary):
+            return f"define the domain {name}: {summary}"
+        case StartDomain(name=name, accelerator=accelerator):
+            return f"start {name} ({accelerator})"
+        case PassBootPrompt(reason=reason):
+            return f"press a key when the disc asks for one ({reason})"
+        case WaitReady(when=when, within=within):
+            return f"wait until {_READY[when]}, at most {_duration(within)}"
+        case RemoveAnswerDisc():
+            return "eject the answer disc and delete it"
+        case _:
+            assert_never(step)
+
+
+_READY: dict[ReadyWhen, str] = {
+    "agent": "the guest agent answers",
+    "serial": "the guest says on its serial port that it is ready",
+    "power-off": "the guest turns itself off",
+}
+
+
+def binary_size(size: int) -> str:
+    """Bytes in the largest binary unit that keeps it readable: `64 GiB`, `412 KiB`."""
+    for unit, factor in (("TiB", 2**40), ("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if size >= factor:
+            value = size / factor
+            return f"{value:.0f} {unit}" if value == int(value) else f"{value:.1f} {unit}"
+    return f"{size} bytes"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    if not minutes:
+        return f"{rest} s"
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"

@@ -1,0 +1,300 @@
+"""What one key cannot know alone: rules across the keys of a profile.
+
+What media and host have to say comes later, in `plan`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from provisioner.errors import Severity
+from provisioner.profile.fields import Path
+from provisioner.profile.model import Profile
+from provisioner.profile.places import Finding
+from provisioner.profile.units import ComputerName, ProductKeyFormat
+from provisioner.profile.values import BadValue
+from provisioner.secret import Plain
+
+ADMINISTRATOR = "Administrator"
+SMALLEST_MEMORY = 512 * 1024**2
+"""Below this not even Setup's own small Windows starts."""
+
+
+def computer_name(profile: Profile) -> ComputerName:
+    """The name Windows gets: the one that was given, or the machine's in capitals.
+
+    A loaded profile always has one; BadValue only for a profile that was never checked.
+    """
+    if profile.windows.computer_name is not None:
+        return profile.windows.computer_name
+    return ComputerName(profile.name.upper().replace("_", "-").replace(".", "-"))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A check and the paths it reads. It is left out when one of them could not be read."""
+
+    check: Callable[[Profile], Iterator[Finding]]
+    reads: tuple[str, ...]
+
+
+def check(profile: Profile, *, unread: frozenset[Path] = frozenset()) -> Iterator[Finding]:
+    """All findings. `unread` are paths whose values were refused and stand at their defaults."""
+    for rule in RULES:
+        if not any(_touch(path, reads) for path in unread for reads in rule.reads):
+            yield from rule.check(profile)
+
+
+def _touch(path: Path, reads: str) -> bool:
+    wanted = tuple(reads.split("."))
+    names = tuple(part for part in path if isinstance(part, str))
+    return all(one == other for one, other in zip(wanted, names, strict=False))
+
+
+def _computer_name(profile: Profile) -> Iterator[Finding]:
+    given = profile.windows.computer_name is not None
+    path: Path = ("windows", "computer_name") if given else ("name",)
+    try:
+        name = computer_name(profile)
+    except BadValue as bad:
+        yield Finding(
+            path=path,
+            message=f"{bad.message}; it was made from 'name'",
+            rule="windows.computer-name",
+            hint=f"add windows.computer_name; {bad.hint}",
+        )
+        return
+    accounts = [ADMINISTRATOR, *(user.name for user in profile.windows.users)]
+    for account in accounts:
+        if account.lower() == name.lower():
+            yield Finding(
+                path=path,
+                message=f"computer name '{name}' is also the name of an account",
+                rule="windows.computer-name",
+                hint="Windows refuses that; "
+                + ("rename one of them" if given else "add windows.computer_name"),
+            )
+
+
+def _users(profile: Profile) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for index, user in enumerate(profile.windows.users):
+        path: Path = ("windows", "users", index, "name")
+        if user.name.lower() == ADMINISTRATOR.lower():
+            yield Finding(
+                path=path,
+                message="Administrator exists already and cannot be created",
+                rule="windows.administrator",
+                hint="use windows.administrator: {enabled: true, password: ...}",
+            )
+        elif user.name.lower() in seen:
+            yield Finding(
+                path=path,
+                message=f"user '{user.name}' appears twice",
+                rule="windows.duplicate-user",
+                hint="names are compared without regard to capitals",
+            )
+        seen.add(user.name.lower())
+
+
+def _autologon(profile: Profile) -> Iterator[Finding]:
+    windows = profile.windows
+    if windows.autologon is None:
+        return
+    user = windows.autologon.user
+    path: Path = ("windows", "autologon", "user")
+    if user.lower() == ADMINISTRATOR.lower():
+        if windows.administrator.password is None:
+            yield Finding(
+                path=path,
+                message="autologon as Administrator needs a password",
+                rule="windows.autologon-password",
+                hint="add windows.administrator.password: {generate: 20}",
+            )
+        if windows.administrator.enabled is False:
+            yield Finding(
+                path=path,
+                message="autologon as Administrator, which is switched off",
+                rule="windows.autologon-user",
+                hint="remove windows.administrator.enabled, or log on somebody else",
+            )
+    elif user.lower() not in {known.name.lower() for known in windows.users}:
+        names = [ADMINISTRATOR, *(known.name for known in windows.users)]
+        yield Finding(
+            path=path,
+            message=f"autologon user '{user}' is not among the users",
+            rule="windows.autologon-user",
+            hint=f"known: {', '.join(names)}",
+        )
+
+
+def _somebody_can_log_on(profile: Profile) -> Iterator[Finding]:
+    windows = profile.windows
+    if not windows.users and windows.administrator.password is None:
+        yield Finding(
+            path=("windows",),
+            message="nobody could log on: no users, and Administrator has no password",
+            rule="windows.no-account",
+            hint="add windows.users, or windows.administrator.password: {generate: 20}",
+            on_key=True,
+        )
+
+
+def _ready(profile: Profile) -> Iterator[Finding]:
+    if profile.machine.ready.when == "agent" and profile.media.drivers is None:
+        yield Finding(
+            path=("machine", "ready", "when"),
+            message="the guest agent comes from a driver disc, and none is given",
+            rule="machine.ready-agent",
+            hint="add media.drivers (virtio-win.iso), or use `when: serial`",
+        )
+
+
+def _virtio(profile: Profile) -> Iterator[Finding]:
+    if profile.media.drivers is not None:
+        return
+    for index, disk in enumerate(profile.machine.disks):
+        if disk.bus == "virtio":
+            yield Finding(
+                path=("machine", "disks", index, "bus"),
+                message="Windows Setup cannot see a virtio disk without a driver disc",
+                rule="machine.virtio-drivers",
+                hint="add media.drivers (virtio-win.iso), or use `bus: sata`",
+            )
+    for index, network in enumerate(profile.machine.networks):
+        if network.model == "virtio":
+            yield Finding(
+                path=("machine", "networks", index, "model"),
+                message="Windows has no driver for a virtio network without a driver disc",
+                rule="machine.virtio-drivers",
+                severity=Severity.WARNING,
+                hint="add media.drivers (virtio-win.iso), or use `model: e1000e`",
+            )
+
+
+def _hardware_checks(profile: Profile) -> Iterator[Finding]:
+    """Windows 11 wants UEFI that can do Secure Boot, and TPM 2.0 (facts: windows-setup.md 3.10)."""
+    if profile.windows.product != "windows-11" or profile.windows.hardware_checks == "bypass":
+        return
+    bypass = "or set windows.hardware_checks: bypass"
+    if profile.machine.firmware == "bios":
+        yield Finding(
+            path=("machine", "firmware"),
+            message="Windows 11 refuses to install with BIOS firmware",
+            rule="machine.hardware-checks",
+            hint=f"use `firmware: secure-boot`, {bypass}",
+        )
+    if not profile.machine.tpm:
+        yield Finding(
+            path=("machine", "tpm"),
+            message="Windows 11 refuses to install without a TPM",
+            rule="machine.hardware-checks",
+            hint=f"use `tpm: true`, {bypass}",
+        )
+
+
+def _bypass_elsewhere(profile: Profile) -> Iterator[Finding]:
+    if profile.windows.hardware_checks == "bypass" and profile.windows.product != "windows-11":
+        yield Finding(
+            path=("windows", "hardware_checks"),
+            message=f"{profile.windows.product} has no hardware checks to bypass",
+            rule="machine.hardware-checks",
+            severity=Severity.WARNING,
+            hint="remove the key",
+        )
+
+
+def _sizes(profile: Profile) -> Iterator[Finding]:
+    machine = profile.machine
+    if machine.memory.bytes < SMALLEST_MEMORY:
+        yield Finding(
+            path=("machine", "memory"),
+            message=f"Windows does not start with {machine.memory} of memory",
+            rule="machine.memory",
+            hint="4 GiB is the least Windows 11 accepts; servers start with 2 GiB",
+        )
+    recovery = profile.windows.recovery
+    if recovery is not None and recovery >= machine.disks[0].size:
+        yield Finding(
+            path=("windows", "recovery"),
+            message=f"a recovery partition of {recovery} does not fit on a disk of "
+            f"{machine.disks[0].size}",
+            rule="machine.disk-size",
+            hint="make machine.disks[0].size larger",
+        )
+
+
+def _addresses(profile: Profile) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for index, network in enumerate(profile.machine.networks):
+        if network.mac is not None and network.mac in seen:
+            yield Finding(
+                path=("machine", "networks", index, "mac"),
+                message=f"MAC address {network.mac} appears twice",
+                rule="machine.mac",
+                hint="remove it; one is made from the machine's name",
+            )
+        if network.mac is not None:
+            seen.add(network.mac)
+
+
+def _remote(profile: Profile) -> Iterator[Finding]:
+    remote = profile.windows.remote
+    if (remote.rdp or remote.winrm) and not profile.machine.networks:
+        yield Finding(
+            path=("windows", "remote"),
+            message="remote access without a network interface",
+            rule="windows.remote",
+            severity=Severity.WARNING,
+            hint="add one to machine.networks",
+            on_key=True,
+        )
+
+
+def _literals(profile: Profile) -> Iterator[Finding]:
+    windows = profile.windows
+    secrets: list[tuple[Path, object]] = [
+        (("windows", "product_key"), windows.product_key),
+        (("windows", "administrator", "password"), windows.administrator.password),
+        *(
+            (("windows", "users", index, "password"), user.password)
+            for index, user in enumerate(windows.users)
+        ),
+    ]
+    for path, secret in secrets:
+        if isinstance(secret, Plain):
+            yield Finding(
+                path=path,
+                message="this secret stands in the file in clear",
+                rule="profile.plain-secret",
+                severity=Severity.NOTE,
+                hint="{env: NAME}, {file: PATH}, {keyring: SERVICE/USER} or {generate: 20} "
+                "keep it out",
+            )
+    if isinstance(windows.product_key, Plain):
+        try:
+            ProductKeyFormat(windows.product_key.plain)
+        except BadValue as bad:
+            yield Finding(
+                path=("windows", "product_key"), message=bad.message, rule=bad.rule, hint=bad.hint
+            )
+
+
+RULES = (
+    Rule(_computer_name, ("name", "windows.computer_name", "windows.users")),
+    Rule(_users, ("windows.users",)),
+    Rule(_autologon, ("windows.autologon", "windows.users", "windows.administrator")),
+    Rule(_somebody_can_log_on, ("windows.users", "windows.administrator")),
+    Rule(_ready, ("machine.ready", "media.drivers")),
+    Rule(_virtio, ("machine.disks", "machine.networks", "media.drivers")),
+    Rule(
+        _hardware_checks,
+        ("windows.product", "windows.hardware_checks", "machine.firmware", "machine.tpm"),
+    ),
+    Rule(_bypass_elsewhere, ("windows.product", "windows.hardware_checks")),
+    Rule(_sizes, ("machine.memory", "machine.disks", "windows.recovery")),
+    Rule(_addresses, ("machine.networks",)),
+    Rule(_remote, ("windows.remote", "machine.networks")),
+    Rule(_literals, ("windows.product_key", "windows.administrator", "windows.users")),
+)

@@ -1,0 +1,112 @@
+"""Performs single steps of a plan, and undoes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import assert_never
+
+from provisioner.errors import FailedError
+from provisioner.image.iso import write_iso
+from provisioner.image.overlay import Patch, write_overlay
+from provisioner.plan.steps import (
+    CreateDisk,
+    DefineDomain,
+    PassBootPrompt,
+    RemoveAnswerDisc,
+    StartDomain,
+    Step,
+    WaitReady,
+    WriteAnswerDisc,
+    WriteBootOverlay,
+)
+from provisioner.ports import DomainState
+from provisioner.run.waiting import Guest, pass_boot_prompt, wait_ready
+from provisioner.run.world import World
+
+Undo = tuple[str, str]
+"""What removes a step's result: `file`, `domain` or `power`, and its subject."""
+
+
+def undo_of(step: Step) -> Undo | None:
+    """How to undo a step, known before it begins; None where there is nothing to undo."""
+    match step:
+        case WriteAnswerDisc() | WriteBootOverlay() | CreateDisk():
+            return "file", step.file_name
+        case DefineDomain():
+            return "domain", step.name
+        case StartDomain():
+            return "power", step.name
+        case PassBootPrompt() | WaitReady() | RemoveAnswerDisc():
+            return None
+        case _:
+            assert_never(step)
+
+
+def perform(step: Step, world: World, guest: Guest) -> None:
+    """Does one step. May be called again after a crash in the middle of it."""
+    hypervisor = world.hypervisor
+    match step:
+        case WriteAnswerDisc():
+
+            def write_disc(path: Path) -> None:
+                write_iso(step.tree, path, label=step.label, epoch=step.epoch, reveal=world.reveal)
+
+            hypervisor.store_file(step.file_name, write_disc)
+        case WriteBootOverlay():
+            patch = Patch(offset=step.patch.offset, data=step.patch.data)
+
+            def write_qcow2(path: Path) -> None:
+                write_overlay(step.base, path, [patch])
+
+            hypervisor.store_file(step.file_name, write_qcow2)
+        case CreateDisk():
+            hypervisor.create_disk(step.file_name, step.size)
+        case DefineDomain():
+            hypervisor.define(step.xml)
+        case StartDomain():
+            hypervisor.start(step.name)
+        case PassBootPrompt():
+            pass_boot_prompt(step, guest)
+        case WaitReady():
+            wait_ready(step, guest)
+        case RemoveAnswerDisc():
+            remove_answer_disc(world, step.name, step.target, step.file_name)
+        case _:
+            assert_never(step)
+
+
+def remove_answer_disc(world: World, domain: str, target: str, file_name: str) -> None:
+    """Ejects the disc that carries the secrets and deletes its file."""
+    try:
+        world.hypervisor.change_medium(domain, target, None, force=False)
+    except FailedError:
+        # The guest holds the tray, but it has said that it is done with the disc.
+        world.hypervisor.change_medium(domain, target, None, force=True)
+    world.hypervisor.delete_file(file_name)
+
+
+def undo(kind: Undo, world: World) -> None:
+    """Removes what a step made; no error where it is gone or never came to be."""
+    what, subject = kind
+    hypervisor = world.hypervisor
+    match what:
+        case "file":
+            hypervisor.delete_file(subject)
+        case "domain":
+            remove_domain(world, subject)
+        case "power":
+            record = hypervisor.domain(subject)
+            if record and record.ownership and record.state is not DomainState.OFF:
+                hypervisor.destroy(subject)
+        case _:
+            raise FailedError(f"the journal asks to undo {what!r}, which this version cannot")
+
+
+def remove_domain(world: World, name: str) -> None:
+    """Undefines one of our domains, with NVRAM and TPM state, whatever it is doing."""
+    record = world.hypervisor.domain(name)
+    if record is None or record.ownership is None:
+        return
+    if record.state is not DomainState.OFF:
+        world.hypervisor.destroy(name)
+    world.hypervisor.undefine(name)

@@ -1,0 +1,151 @@
+"""The specialize pass: the machine's identity and settings (facts/windows-setup.md §4)."""
+
+from __future__ import annotations
+
+import random
+import re
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from tests.standin.setup.answers import AnswerFile
+from tests.standin.setup.elements import Element
+from tests.standin.setup.outcome import CANNOT_APPLY, INVALID, SetupStopped, refused
+from tests.standin.setup.time_zones import is_time_zone
+from tests.standin.setup.windows_pe import Command, read_commands
+
+FORBIDDEN_IN_NAMES = frozenset("{|}~[\\]^':;<=>?@!#$%`()+/.,*&\" ")
+"""Characters a computer name may not have (facts §4.1)."""
+
+INTERFACE_ORDER = ("ipv4settings", "ipv6settings", "identifier", "unicastipaddresses", "routes")
+ROUTE_ORDER = ("identifier", "metric", "nexthopaddress", "prefix")
+"""The only mandated element orders (facts §4.4)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What specialize set; empty texts and None where the file says nothing."""
+
+    computer_name: str
+    time_zone: str
+    owner: str
+    organization: str
+    rdp: dict[str, Any]
+    firewall_groups: tuple[dict[str, Any], ...]
+    prevent_device_encryption: bool
+    join: dict[str, Any] | None
+    commands: tuple[Command, ...]
+
+
+def specialize(answer: AnswerFile, *, full_name: str, organization: str) -> Identity:
+    """Apply the pass; `full_name` and `organization` come from windowsPE's UserData."""
+    shell = answer.component("specialize", "Shell-Setup")
+    name = (shell.value("ComputerName") if shell else None) or "*"
+    if name == "*":
+        name = random_name(organization or full_name)
+    problem = computer_name_problem(name)
+    if problem is not None:
+        raise refused(answer.path, "specialize", INVALID, f"ComputerName {name!r}: {problem}")
+    time_zone = (shell.value("TimeZone") if shell else None) or ""
+    if time_zone and not is_time_zone(time_zone):
+        raise refused(answer.path, "specialize", INVALID, f"TimeZone {time_zone!r} is not known")
+    _check_network(answer)
+    commands = read_commands(
+        answer.component("specialize", "Deployment"), "RunSynchronous/RunSynchronousCommand"
+    )
+    return Identity(
+        computer_name=name,
+        time_zone=time_zone,
+        owner=(shell.value("RegisteredOwner") if shell else None) or full_name,
+        organization=(shell.value("RegisteredOrganization") if shell else None) or organization,
+        rdp=_remote_desktop(answer),
+        firewall_groups=tuple(_firewall_groups(answer)),
+        prevent_device_encryption=_prevents_encryption(answer, commands),
+        join=_join(answer),
+        commands=commands,
+    )
+
+
+def computer_name_problem(name: str) -> str | None:
+    """Why a computer name is refused, or None (facts §4.1)."""
+    if len(name) > 15:
+        return f"{len(name)} characters, at most 15 are allowed"
+    bad = sorted(set(name) & FORBIDDEN_IN_NAMES)
+    if bad:
+        return f"it has {' '.join(map(repr, bad))}"
+    if not all(character.isprintable() for character in name):
+        return "it has control characters"
+    if name.isdigit():
+        return "it is all digits"
+    return None
+
+
+def random_name(basis: str) -> str:
+    """What `*` gives: up to seven characters of the organization or owner and a random rest."""
+    stem = re.sub(r"[^A-Za-z0-9]", "", basis).upper()[:7]
+    alphabet = string.ascii_uppercase + string.digits
+    rest = "".join(random.choice(alphabet) for _ in range(14 - len(stem)))
+    return f"{stem}-{rest}" if stem else f"WIN-{rest[:11]}"
+
+
+def _remote_desktop(answer: AnswerFile) -> dict[str, Any]:
+    sessions = answer.component("specialize", "TerminalServices-LocalSessionManager")
+    stations = answer.component("specialize", "TerminalServices-RDP-WinStationExtensions")
+    denied = (sessions.value("fDenyTSConnections") if sessions else None) or "true"
+    nla = stations.value("UserAuthentication") if stations else None
+    return {
+        "enabled": denied.strip() == "false",
+        "network_level_authentication": None if nla is None else nla.strip() == "1",
+    }
+
+
+def _firewall_groups(answer: AnswerFile) -> Iterator[dict[str, Any]]:
+    firewall = answer.component("specialize", "Networking-MPSSVC-Svc")
+    groups = firewall.find("FirewallGroups") if firewall else None
+    for group in groups.all("FirewallGroup") if groups else ():
+        yield {
+            "group": group.value("Group") or "",
+            "profile": group.value("Profile") or "all",
+            "active": group.flag("Active"),
+        }
+
+
+def _prevents_encryption(answer: AnswerFile, commands: tuple[Command, ...]) -> bool:
+    """By the component in any pass it may stand in, or by the registry value (facts §4.5)."""
+    for pass_name in ("offlineServicing", "specialize", "oobeSystem"):
+        driver = answer.component(pass_name, "SecureStartup-FilterDriver")
+        if driver is not None and driver.flag("PreventDeviceEncryption"):
+            return True
+    pattern = r"\breg(\.exe)?\s+add\b.*\\BitLocker\b.*PreventDeviceEncryption"
+    return any(re.search(pattern, command.line, re.IGNORECASE) for command in commands)
+
+
+def _join(answer: AnswerFile) -> dict[str, Any] | None:
+    component = answer.component("specialize", "UnattendedJoin")
+    identification = component.find("Identification") if component else None
+    if identification is None:
+        return None
+    domain, workgroup = identification.value("JoinDomain"), identification.value("JoinWorkgroup")
+    if domain and workgroup:
+        raise refused(answer.path, "specialize", INVALID, "both JoinDomain and JoinWorkgroup")
+    if domain:
+        raise SetupStopped(f"UnattendedJoin: there is no domain controller for {domain} here")
+    return {"workgroup": workgroup} if workgroup else None
+
+
+def _check_network(answer: AnswerFile) -> None:
+    component = answer.component("specialize", "TCPIP")
+    holder = component.find("Interfaces") if component else None
+    for interface in holder.all("Interface") if holder else ():
+        _check_order(answer, interface, INTERFACE_ORDER)
+        routes = interface.find("Routes")
+        for route in routes.all("Route") if routes else ():
+            _check_order(answer, route, ROUTE_ORDER)
+
+
+def _check_order(answer: AnswerFile, element: Element, order: tuple[str, ...]) -> None:
+    positions = [order.index(c.name.lower()) for c in element.children if c.name.lower() in order]
+    if positions != sorted(positions):
+        detail = f"{element.name}, line {element.line}: elements are not in the documented order"
+        raise refused(answer.path, "specialize", CANNOT_APPLY, detail)
