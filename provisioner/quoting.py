@@ -1,4 +1,4 @@
-"""Turns a value into the characters of one place: XML text, cmd, PowerShell, a password Setup hides.
+"""Turns a value into the characters of one place: XML, cmd, PowerShell, a hidden password.
 
 Pure functions. Each refuses what its place cannot hold, and never puts the value in a message,
 because the value may be a secret.
@@ -36,7 +36,7 @@ class UnquotableError(ProvisionerError):
 def _refuse(text: str, forbidden: re.Pattern[str], place: str) -> None:
     if found := forbidden.search(text):
         raise UnquotableError(
-            f"character U+{ord(found[0]):04X} at position {found.start() + 1} cannot stand in {place}",
+            f"character U+{ord(found[0]):04X}, number {found.start() + 1}, cannot stand in {place}",
             hint="use printable characters only",
         )
 
@@ -107,7 +107,7 @@ def cmd_echo(text: str) -> str:
 
 
 def windows_argument(text: str) -> str:
-    """One argument of a CreateProcess command line, as CommandLineToArgvW and the C runtime split it.
+    """One argument of a CreateProcess command line, as the C runtime splits it.
 
     Backslashes are literal unless a double quote follows; then each is doubled (Microsoft, "Parsing
     C command-line arguments").

@@ -45,12 +45,6 @@ class NamedSecret:
     reference: SecretRef
 
 
-class _Marker(Markup):
-    """Stands for a slot in rendered text; escaping leaves it alone."""
-
-    __slots__ = ()
-
-
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """Rendered text with its slots still marked: `text` can be parsed, `parts` can be stored."""
@@ -77,6 +71,15 @@ class Rendered:
         return tuple(pieces)
 
 
+class _Environment(ImmutableSandboxedEnvironment):
+    """The sandbox, with a short way for the fields of our records: they are data, never methods."""
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if attr in getattr(type(obj), "__dataclass_fields__", ()) and not attr.startswith("_"):
+            return True
+        return super().is_safe_attribute(obj, attr, value)
+
+
 class Templates:
     """Templates of the given folders, the first folder that has a name wins.
 
@@ -86,7 +89,7 @@ class Templates:
 
     def __init__(self, folders: Sequence[Path]) -> None:
         loaders = [jinja2.FileSystemLoader(folder) for folder in folders]
-        self._environment = ImmutableSandboxedEnvironment(
+        self._environment = _Environment(
             loader=jinja2.ChoiceLoader([*loaders, jinja2.PrefixLoader({"shipped": loaders[-1]})]),
             undefined=jinja2.StrictUndefined,
             autoescape=lambda name: name is not None and name.endswith(ESCAPED),
@@ -108,7 +111,7 @@ class Templates:
         return tuple(self._environment.list_templates(extensions=["j2"]))
 
     def render(self, name: str, context: Mapping[str, Any]) -> Rendered:
-        """One template with this context. Raises TemplateError with the template's name and line."""
+        """One template with this context, or TemplateError with the template's name and line."""
         slots: list[SecretSlot] = []
         try:
             template = self._environment.get_template(name)
@@ -150,14 +153,17 @@ def _place(file: str, line: int) -> Place:
 
 
 def _finalize(value: Any) -> Any:
-    """Keeps other values from passing for a slot's marker; runs on every expression."""
-    if isinstance(value, str) and not isinstance(value, _Marker) and _RESERVED.search(value):
+    """Keeps other values from passing for a slot's marker; runs on every expression.
+
+    Markup is a marker, or the output of a macro whose expressions came through here already.
+    """
+    if isinstance(value, str) and not isinstance(value, Markup) and _RESERVED.search(value):
         raise TemplateError("the characters U+F5EC0 and U+F5EC1 are reserved for slots")
     return value
 
 
 @pass_context
-def _secret(context: Context, value: NamedSecret, encoding: str) -> _Marker:
+def _secret(context: Context, value: NamedSecret, encoding: str) -> Markup:
     """Leaves a slot that a writer fills with the secret, encoded for this place."""
     if not isinstance(value, NamedSecret):
         raise TemplateError("the filter `secret` takes a secret of the profile")
@@ -166,4 +172,4 @@ def _secret(context: Context, value: NamedSecret, encoding: str) -> _Marker:
         raise TemplateError(f"no encoding {encoding!r} for a secret", hint=f"there are: {known}")
     slots: list[SecretSlot] = context[_SLOTS]
     slots.append(SecretSlot(name=value.name, reference=value.reference, encoding=encoding))
-    return _Marker(f"{_OPEN}{len(slots) - 1}{_CLOSE}")
+    return Markup(f"{_OPEN}{len(slots) - 1}{_CLOSE}")

@@ -110,7 +110,7 @@ def compose(
     entries: list[tuple[str, Entry]] = [
         ("Autounattend.xml", File(content=(answer_file,))),
         (marker, File(content=(Bytes(data=f"{profile.name}\r\n".encode("ascii")),))),
-        ("provision/first-logon.ps1", steps.script(first_logon)),
+        ("provision/first-logon.ps1", steps.script(first_logon.parts)),
         *((step.path, step.entry) for step in step_files),
         *(taken.entries if taken is not None else ()),
     ]

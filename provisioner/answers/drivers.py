@@ -51,7 +51,9 @@ def collect(drivers: MediaFacts, machine: Machine, edition: Edition) -> DriverFi
     later = [
         device
         for device in LATER
-        if any(f"{DRIVERS[device]}/{folder}/{architecture}".casefold() in there for folder in folders)
+        if any(
+            f"{DRIVERS[device]}/{folder}/{architecture}".casefold() in there for folder in folders
+        )
     ]
     chosen = select(
         drivers, [*needed, *later], build=build, server=server, architecture=architecture
@@ -78,7 +80,6 @@ def collect(drivers: MediaFacts, machine: Machine, edition: Edition) -> DriverFi
 def _file(disc: MediaFacts, extents: tuple[Extent, ...]) -> File:
     return File(
         content=tuple(
-            Slice(image=disc.path, offset=extent.offset, length=extent.length)
-            for extent in extents
+            Slice(image=disc.path, offset=extent.offset, length=extent.length) for extent in extents
         )
     )

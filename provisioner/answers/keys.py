@@ -81,7 +81,7 @@ Source = Literal["generic", "gvlk", "profile", "none"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductKey:
-    """What goes where. `setup_key` chooses the edition in windowsPE; `activation` is specialize's."""
+    """What goes where: `setup_key` into windowsPE, `activation` into specialize."""
 
     source: Source
     reason: str
@@ -152,7 +152,7 @@ def choose(edition: Edition, install: MediaFacts, own: SecretRef | None) -> Prod
 
 
 def _published(edition: Edition, *, volume_licence: bool) -> tuple[str | None, Source]:
-    """The key Microsoft publishes for this edition on media of this channel, and which kind it is."""
+    """The key Microsoft publishes for this edition on media of this channel, and its kind."""
     build, name = edition.version[2], edition.edition_id
     if edition.installation_type.casefold().startswith("server"):
         return GVLK_SERVER.get((build, name)), "gvlk"

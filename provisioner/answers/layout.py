@@ -105,7 +105,8 @@ def compute(*, uefi: bool, disk_bytes: int, recovery_bytes: int | None, image_by
     needed = max(WINDOWS_MINIMUM_MIB, -(-image_bytes // MIB) + HEADROOM_MIB)
     if room < needed:
         raise _problem(
-            f"a disk of {total} MiB leaves {max(room, 0)} MiB for Windows, which needs {needed} MiB",
+            f"a disk of {total} MiB leaves {max(room, 0)} MiB for Windows, "
+            f"which needs {needed} MiB",
             f"make the first disk at least {-(-(needed + taken) // 1024)} GiB",
         )
     windows = Partition(

@@ -38,14 +38,9 @@ def serialise(rendered: Rendered, *, template: str) -> Text:
         raise TemplateError(f"template {template}: not well-formed XML: {error}") from error
     for complaint in _complaints(root):
         raise TemplateError(f"template {template}: {complaint}")
-    ascii_text = (
-        text.encode("ascii", "xmlcharrefreplace").decode("ascii")
-        if not (text.isascii() or rendered.slots)
-        else text
-    )
     parts = tuple(
         part.encode("ascii", "xmlcharrefreplace").decode("ascii") if isinstance(part, str) else part
-        for part in rendered.split(ascii_text)
+        for part in rendered.parts
     )
     return Text(parts=parts, encoding="ascii", newline="\r\n")
 
@@ -69,8 +64,8 @@ def _complaints(root: ElementTree.Element) -> list[str]:
             if key in names:
                 found.append(f"component {key[0]} is twice in {configuration_pass}")
             names.add(key)
-            for child in component:
-                found.extend(_empty(child, component.get("name", ""), ""))
+            if any(not element.text and not len(element) for element in component.iter()):
+                found.extend(line for child in component for line in _empty(child, str(key[0]), ""))
     if "windowsPE" not in seen:
         # Without one, later passes are lost (§2.2, pbatard/rufus #1981).
         found.append("there is no windowsPE pass")
@@ -78,6 +73,7 @@ def _complaints(root: ElementTree.Element) -> list[str]:
 
 
 def _empty(element: ElementTree.Element, component: str, path: str) -> list[str]:
+    """Empty elements that the reference does not allow to be empty, at any depth."""
     path = f"{path}/{element.tag.rpartition('}')[2]}" if path else element.tag.rpartition("}")[2]
     if len(element):
         return [line for child in element for line in _empty(child, component, path)]

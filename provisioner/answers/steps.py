@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import assert_never
 
 from provisioner.profile.windows import CommandStep, PowerShellStep, Step
+from provisioner.secret import SecretSlot
 from provisioner.tree import File, Text
 
 FOLDER = "provision/steps"
@@ -29,19 +31,21 @@ def files(steps: tuple[Step, ...]) -> tuple[StepFile, ...]:
     return tuple(_file(number, step) for number, step in enumerate(steps, start=1))
 
 
-def script(text: str) -> File:
+def script(parts: tuple[str | SecretSlot, ...]) -> File:
     """A PowerShell script. PowerShell 5.1 takes a file without byte-order mark for ANSI text."""
-    encoding = "ascii" if text.isascii() else "utf-8-sig"
-    return File(content=(Text(parts=(text,), encoding=encoding),))
+    ascii_only = all(isinstance(part, str) and part.isascii() for part in parts)
+    return File(content=(Text(parts=parts, encoding="ascii" if ascii_only else "utf-8-sig"),))
 
 
 def _file(number: int, step: PowerShellStep | CommandStep) -> StepFile:
     slug = re.sub(r"[^a-z0-9]+", "-", step.name.lower())[:30].strip("-") or "step"
     match step:
         case PowerShellStep(powershell=text):
-            name, entry = f"{number:02}-{slug}.ps1", script(_lines(text))
+            name, entry = f"{number:02}-{slug}.ps1", script((_lines(text),))
         case CommandStep(cmd=text):
             name, entry = f"{number:02}-{slug}.cmd", _batch(_lines(text))
+        case _:
+            assert_never(step)
     return StepFile(
         name=step.name,
         file=f"steps\\{name}",

@@ -24,7 +24,7 @@ from provisioner.templating import NamedSecret
 
 COMPUTER_NAME_LENGTH = 15
 COMMAND_LENGTH = 259
-"""What our one command keeps to. Its place allows 1024, the shortest documented place 259 (§3.8)."""
+"""What our one command keeps to. Its place allows 1024, the shortest place of all 259 (§3.8)."""
 LAB_CONFIG = ("BypassTPMCheck", "BypassSecureBootCheck", "BypassRAMCheck")
 """The three values that exist; the others seen in public files have no effect (windows-setup.md
 §3.10; unattend-generator commit d079b05)."""
@@ -57,7 +57,7 @@ def ready_when(profile: Profile, *, drivers: bool) -> ReadyWhen:
 
 
 def computer_name(profile: Profile) -> str:
-    """The configured name, or one made from the machine's: at most 15 of `A-Z 0-9 -`, not all digits.
+    """The configured name, or one made from the machine's: at most 15 letters, digits, hyphens.
 
     ProfileError where a user has the same name: Windows refuses that (windows-setup.md §4.1).
     """
@@ -85,7 +85,7 @@ def computer_name(profile: Profile) -> str:
 def first_logon_command(marker: str) -> str:
     """The one command: looks for our disc by its marker file on every drive and runs its script.
 
-    Drive letters differ between Windows PE and the installed Windows and between boots (§5.4, §8.4).
+    Drive letters differ between Windows PE, the installed Windows, and boots (§5.4, §8.4).
     No `%`, because Setup expands environment variables in command lines.
     """
     search = (

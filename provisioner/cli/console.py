@@ -102,7 +102,9 @@ class TerminalConsole:
             self.event("error", _error_members(error))
             return
         place = f"{error.place}: " if error.place else ""
-        self._print(self._err, f"{place}{self._paint('error', 'error:')} {printable(error.message)}")
+        self._print(
+            self._err, f"{place}{self._paint('error', 'error:')} {printable(error.message)}"
+        )
         self._source(error.place)
         self._hint(error.hint)
 

@@ -56,9 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     common.add_argument(
         "--json", action="store_true", help="print one JSON object per line on standard output"
     )
-    common.add_argument(
-        "--debug", action="store_true", help="show the traceback of a failure"
-    )
+    common.add_argument("--debug", action="store_true", help="show the traceback of a failure")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = importlib.import_module(f"provisioner.cli.commands.{name}")

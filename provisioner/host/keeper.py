@@ -123,10 +123,12 @@ class Keeper:
         if not self._holds_root():
             return True
         with self._guard:
+            if self._ending:
+                return True
             if self._clients:
                 self._last_seen = time.monotonic()
                 return False
-            return self._ending or time.monotonic() - self._last_seen > LINGER
+            return time.monotonic() - self._last_seen > LINGER
 
     def _busy(self) -> bool:
         """Clients that are left when the root was deleted wait for nothing."""
@@ -157,7 +159,7 @@ class Keeper:
                     return {"result": _greet(arguments)}
                 case "end":
                     with self._guard:
-                        self._ending = self._clients == 1
+                        self._ending = self._ending or self._clients == 1
                     return {"result": self._ending}
                 case _:
                     known = self._open()

@@ -179,7 +179,7 @@ def code_of(err: Exception) -> int:
 def translate(err: Exception, doing: str) -> ProvisionerError:
     """`doing` completes "cannot ..." and names the machine."""
     code = code_of(err)
-    text = str(err).strip()
+    text = " ".join(str(err).split())
     meaning = next((meaning for pattern, meaning in BY_TEXT if pattern.search(text)), None)
     if meaning is None or code in (NO_SUPPORT, AGENT_UNRESPONSIVE):
         meaning = BY_CODE.get(code, _Meaning(FailedError, "libvirt reports an error"))

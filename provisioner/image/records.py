@@ -60,7 +60,7 @@ class Listing:
 
 
 def read_volumes(read: ReadAt) -> tuple[Volume, ...]:
-    """The volume descriptors that have a directory tree, in order of the disc."""
+    """The volume descriptors in order of the disc: the primary one, then supplementary ones."""
     volumes: list[Volume] = []
     for offset in range(16 * SECTOR, (16 + _MOST_DESCRIPTORS) * SECTOR, SECTOR):
         data = read(offset, SECTOR)
@@ -68,19 +68,20 @@ def read_volumes(read: ReadAt) -> tuple[Volume, ...]:
             break
         if data[0] == 255:
             return tuple(volumes)
-        if data[0] in (1, 2):
-            joliet = data[0] == 2 and data[88:91] == b"%/E"
-            label = data[40:72].decode("utf-16-be" if joliet else "ascii", "replace")
-            volumes.append(
-                Volume(
-                    offset=offset,
-                    joliet=joliet,
-                    label=label.rstrip(" \x00"),
-                    blocks=_number(data, 80),
-                    root_block=_number(data, 156 + 2),
-                    root_length=_number(data, 156 + 10),
-                )
+        if data[0] != (2 if volumes else 1):
+            raise FailedError(f"there is a volume descriptor of type {data[0]} at byte {offset}")
+        joliet = data[88:91] == b"%/E"
+        label = data[40:72].decode("utf-16-be" if joliet else "ascii", "replace")
+        volumes.append(
+            Volume(
+                offset=offset,
+                joliet=joliet,
+                label=label.rstrip(" \x00"),
+                blocks=_number(data, 80),
+                root_block=_number(data, 156 + 2),
+                root_length=_number(data, 156 + 10),
             )
+        )
     raise FailedError("the volume descriptors end without a terminator")
 
 

@@ -56,8 +56,8 @@ def _differences(read: ReadAt, size: int, tree: Tree, reveal: Reveal) -> Iterato
             yield f"the disc says {volume.blocks * SECTOR} bytes, the file has {size}"
     joliet = [volume for volume in volumes if volume.joliet]
     plain = [volume for volume in volumes if not volume.joliet]
-    if len(joliet) != 1 or not plain:
-        yield "it has not one ISO 9660 and one Joliet tree"
+    if len(joliet) != 1 or not plain or len({volume.label for volume in volumes}) != 1:
+        yield "it has not one ISO 9660 and one Joliet tree of one label"
         return
     folders = folders_of(tree)
     files = [str(path) for path, _ in tree.files()]

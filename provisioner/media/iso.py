@@ -94,9 +94,7 @@ def _read_sides(window: Window, descriptors: list[bytes], *, has_udf: bool) -> D
             if not sides:
                 failure = failure or err
             remarks.append(f"the {volume.name} side is damaged: {err.message}")
-    iso_files = {
-        path: e for v, side in sides if isinstance(v, Iso9660) for path, e in side.files.items()
-    }
+    iso_files = {path for v, side in sides if isinstance(v, Iso9660) for path in side.files}
     readme_only = has_udf and bool(iso_files) and all(_README.match(path) for path in iso_files)
     if failure is not None:
         if not iso_files or readme_only:

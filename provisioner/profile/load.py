@@ -16,12 +16,12 @@ from pydantic import ValidationError
 from provisioner.errors import Place, Problem, ProfileError, Severity
 from provisioner.profile import fields, messages, rules
 from provisioner.profile.fields import Form, Forms
-from provisioner.profile.layers import Layer, Layers, read_layers
-from provisioner.profile.merge import assign, merge, split_path
-from provisioner.profile.model import Media, Profile
+from provisioner.profile.layers import Layer, host_path, read_layers
+from provisioner.profile.merge import merge
+from provisioner.profile.model import Profile
+from provisioner.profile.options import with_options
 from provisioner.profile.places import Finding, Places, places_of
-from provisioner.profile.values import BadValue, did_you_mean
-from provisioner.profile.yamlfile import Entry, Node, read_value
+from provisioner.profile.yamlfile import Entry, Node
 from provisioner.resources import Resources
 
 
@@ -54,28 +54,156 @@ def load_profile(
     problem of every file, in the order of files and lines.
     """
     layers = read_layers(source, resources=resources, home=home, cwd=cwd)
-    problems = list(layers.problems)
-    root = _named(_stacked(layers), layers.stack[0])
-    folders = {layer.shown: layer.folder for layer in layers.stack}
-    order = [layer.shown for layer in layers.stack]
-    for option in [*sets, *_media_options(media or {}, problems)]:
-        is_media = isinstance(option, _MediaOption)
-        root, file = (_with_media if is_media else _with_set)(root, option, problems)  # type: ignore[operator]
-        folders[file] = cwd
-        order.append(file)
+    if not layers.stack:
+        raise ProfileError(layers.problems)
+    stacked, wrong, options = with_options(_stacked(layers.stack), sets=sets, media=media or {})
+    root = _named(stacked, layers.stack[0])
+    folders = {layer.shown: layer.path.parent for layer in layers.stack}
+    folders |= dict.fromkeys(options, cwd)
     places = places_of(root)
-    data = _Settled(folders=folders, home=home).data(root, (Form(Profile),))
-    profile, found = _check(data)
-    for finding in found:
-        # With a file unread, what it would have supplied is not missing.
-        if layers.complete or finding.rule not in ("profile.missing-key", "windows.no-account"):
-            problems.append(places.problem(finding))
-    problems.sort(key=lambda problem: _position(problem, order))
+    data = _settled(root, (Form(Profile),), folders=folders, home=home)
+    profile, findings = _checked(data)
+    # With a file unread, what it would have supplied is not missing.
+    ignored = () if layers.complete else ("profile.missing-key", "windows.no-account")
+    problems = _in_order(
+        (
+            *layers.problems,
+            *wrong,
+            *(places.problem(one) for one in findings if one.rule not in ignored),
+        ),
+        files=(*folders,),
+    )
     if profile is None or any(problem.severity is Severity.ERROR for problem in problems):
         raise ProfileError(problems)
     return LoadedProfile(
         profile=profile,
-        problems=tuple(problems),
+        problems=problems,
         files=tuple(layer.path for layer in layers.stack),
         places=places,
     )
+
+
+def _stacked(stack: Sequence[Layer]) -> Node:
+    """The layers as one tree. A name stays with its file: it makes one machine, not two."""
+    root: Node | None = None
+    for layer in reversed(stack):
+        over = layer.root
+        if layer is not stack[0] and isinstance(over.value, Mapping):
+            entries = {key: entry for key, entry in over.value.items() if key != "name"}
+            over = Node(value=entries, place=over.place)
+        root = over if root is None else merge(root, over)
+    assert root is not None
+    return root
+
+
+def _named(root: Node, main: Layer) -> Node:
+    """The tree with a name: where none is given, that of the file."""
+    assert isinstance(root.value, Mapping)
+    given = root.value.get("name")
+    if given is not None and given.node.value is not None:
+        return root
+    place = Place(file=main.shown)
+    name = Entry(place=place, node=Node(value=main.path.stem, place=place))
+    return Node(value={**root.value, "name": name}, place=root.place)
+
+
+def _settled(node: Node, forms: Forms, *, folders: Mapping[str, Path], home: Path) -> Any:
+    """Plain data for pydantic: nulls that only take a key away are gone, paths are absolute."""
+
+    def path_of(node: Node) -> Any:
+        if not isinstance(node.value, str) or not node.value:
+            return node.value
+        return str(host_path(node.value, folder=folders[node.place.file], home=home))
+
+    def visit(node: Node, forms: Forms) -> Any:
+        if isinstance(node.value, tuple):
+            return [
+                visit(item, fields.below(forms, index)) for index, item in enumerate(node.value)
+            ]
+        if not isinstance(node.value, Mapping):
+            return path_of(node) if any(form.is_host_path for form in forms) else node.value
+        settled: dict[str, Any] = {}
+        known = fields.keys(forms)
+        for key, entry in node.value.items():
+            below = fields.below(forms, key)
+            if entry.node.value is None and key in known and not fields.null_is_a_value(below):
+                continue
+            if key == "file" and any(form.is_secret for form in forms):
+                settled[key] = path_of(entry.node)
+            else:
+                settled[key] = visit(entry.node, below)
+        return settled
+
+    return visit(node, forms)
+
+
+def _checked(data: dict[str, Any]) -> tuple[Profile | None, tuple[Finding, ...]]:
+    """The profile, and everything wrong with it.
+
+    The rules across keys also run beside errors in single keys: on the profile without those keys.
+    """
+    try:
+        profile = _validated(data)
+    except ValidationError as err:
+        found = tuple(messages.findings(err, data, Profile))
+        unread = messages.faulty_paths(err, data)
+        return None, (*found, *_rules_on_the_rest(data, unread))
+    return profile, tuple(rules.check(profile))
+
+
+def _rules_on_the_rest(data: Any, unread: frozenset[fields.Path]) -> tuple[Finding, ...]:
+    """What the rules say without the faulty keys; without their mappings where they are needed."""
+    while () not in unread:
+        rest = _without(data, unread)
+        try:
+            return tuple(rules.check(_validated(rest), unread=unread))
+        except ValidationError as err:
+            more = {_parent(path) for path in messages.faulty_paths(err, rest)}
+        if more <= unread:
+            break
+        unread |= more
+    return ()
+
+
+def _parent(path: fields.Path) -> fields.Path:
+    """The key above; a list is taken as one, so that its items keep their numbers."""
+    path = path[:-1]
+    while path and isinstance(path[-1], int):
+        path = path[:-1]
+    return path
+
+
+def _validated(data: dict[str, Any]) -> Profile:
+    # JSON mode: strict Python mode refuses YAML's lists where a tuple is wanted.
+    return Profile.model_validate_json(json.dumps(data), strict=True)
+
+
+def _without(data: Any, paths: frozenset[fields.Path]) -> Any:
+    """The data without the mapping keys at these paths."""
+    heads: dict[str | int, set[fields.Path]] = {}
+    for path in paths:
+        if path:
+            heads.setdefault(path[0], set()).add(path[1:])
+
+    def inner(key: str | int, value: Any) -> Any:
+        return _without(value, frozenset(heads.get(key, ())))
+
+    if isinstance(data, dict):
+        return {
+            key: inner(key, value) for key, value in data.items() if () not in heads.get(key, ())
+        }
+    if isinstance(data, list):
+        return [inner(index, value) for index, value in enumerate(data)]
+    return data
+
+
+def _in_order(problems: Sequence[Problem], *, files: Sequence[str]) -> tuple[Problem, ...]:
+    """The order of files, then of lines."""
+
+    def position(problem: Problem) -> tuple[int, int, int]:
+        place = problem.place
+        if place is None or place.file not in files:
+            return (len(files), 0, 0)
+        return (files.index(place.file), place.line, place.column)
+
+    return tuple(sorted(dict.fromkeys(problems), key=position))

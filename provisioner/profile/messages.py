@@ -89,9 +89,8 @@ def _collapsed(errors: list[_Located]) -> Iterator[_Located]:
         if located.union is not None and not located.is_mismatch:
             chosen.setdefault(located.union, located.branch)
     for located in errors:
-        if located.union is None:
-            yield located
-        elif chosen.setdefault(located.union, located.branch) == located.branch:
+        union, branch = located.union, located.branch
+        if union is None or chosen.setdefault(union, branch) == branch:
             yield located
 
 
@@ -104,9 +103,7 @@ def _finding(located: _Located, data: Any, model: type[BaseModel]) -> Finding:
     match error["type"]:
         case "value_error" if isinstance(context.get("error"), BadValue):
             bad: BadValue = context["error"]
-            return Finding(
-                path=(*path, *bad.at), message=bad.message, rule=bad.rule, hint=bad.hint
-            )
+            return Finding(path=(*path, *bad.at), message=bad.message, rule=bad.rule, hint=bad.hint)
         case "missing":
             return Finding(
                 path=path,
@@ -249,11 +246,10 @@ def _purpose(model: type[BaseModel], path: Path) -> str | None:
 def _key_hint(model: type[BaseModel], path: Path) -> str | None:
     key = str(path[-1])
     siblings = fields.keys(fields.at(model, path[:-1]))
+    for elsewhere in _paths_of(key, model, ()):
+        return f"did you mean '{'.'.join(map(str, elsewhere))}'?"
     if near := did_you_mean(key, siblings):
         return near
-    for elsewhere in _paths_of(key, model, ()):
-        if elsewhere[:-1] != path[:-1]:
-            return f"did you mean '{'.'.join(map(str, elsewhere))}'?"
     return f"known here: {', '.join(siblings)}" if siblings else None
 
 

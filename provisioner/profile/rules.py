@@ -13,8 +13,8 @@ from provisioner.profile.fields import Path
 from provisioner.profile.model import Profile
 from provisioner.profile.places import Finding
 from provisioner.profile.units import ComputerName, ProductKeyFormat
-from provisioner.profile.values import BadValue
-from provisioner.secret import Plain
+from provisioner.profile.values import BadValue, did_you_mean
+from provisioner.secret import Generated, Plain
 
 ADMINISTRATOR = "Administrator"
 SMALLEST_MEMORY = 512 * 1024**2
@@ -29,6 +29,11 @@ def computer_name(profile: Profile) -> ComputerName:
     if profile.windows.computer_name is not None:
         return profile.windows.computer_name
     return ComputerName(profile.name.upper().replace("_", "-").replace(".", "-"))
+
+
+def is_administrator(user: str) -> bool:
+    """Whether this logon name is the built-in Administrator's."""
+    return user.lower() == ADMINISTRATOR.lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ def _users(profile: Profile) -> Iterator[Finding]:
     seen: set[str] = set()
     for index, user in enumerate(profile.windows.users):
         path: Path = ("windows", "users", index, "name")
-        if user.name.lower() == ADMINISTRATOR.lower():
+        if is_administrator(user.name):
             yield Finding(
                 path=path,
                 message="Administrator exists already and cannot be created",
@@ -98,34 +103,39 @@ def _users(profile: Profile) -> Iterator[Finding]:
         seen.add(user.name.lower())
 
 
-def _autologon(profile: Profile) -> Iterator[Finding]:
+def _autologon_user(profile: Profile) -> Iterator[Finding]:
     windows = profile.windows
-    if windows.autologon is None:
+    if windows.autologon is None or is_administrator(windows.autologon.user):
         return
     user = windows.autologon.user
-    path: Path = ("windows", "autologon", "user")
-    if user.lower() == ADMINISTRATOR.lower():
-        if windows.administrator.password is None:
-            yield Finding(
-                path=path,
-                message="autologon as Administrator needs a password",
-                rule="windows.autologon-password",
-                hint="add windows.administrator.password: {generate: 20}",
-            )
-        if windows.administrator.enabled is False:
-            yield Finding(
-                path=path,
-                message="autologon as Administrator, which is switched off",
-                rule="windows.autologon-user",
-                hint="remove windows.administrator.enabled, or log on somebody else",
-            )
-    elif user.lower() not in {known.name.lower() for known in windows.users}:
+    if user.lower() not in {known.name.lower() for known in windows.users}:
         names = [ADMINISTRATOR, *(known.name for known in windows.users)]
         yield Finding(
-            path=path,
+            path=("windows", "autologon", "user"),
             message=f"autologon user '{user}' is not among the users",
             rule="windows.autologon-user",
-            hint=f"known: {', '.join(names)}",
+            hint=did_you_mean(user, names) or f"known: {', '.join(names)}",
+        )
+
+
+def _autologon_administrator(profile: Profile) -> Iterator[Finding]:
+    windows = profile.windows
+    if windows.autologon is None or not is_administrator(windows.autologon.user):
+        return
+    path: Path = ("windows", "autologon", "user")
+    if windows.administrator.password is None:
+        yield Finding(
+            path=path,
+            message="autologon as Administrator needs a password",
+            rule="windows.autologon-password",
+            hint="add windows.administrator.password: {generate: 20}",
+        )
+    if windows.administrator.enabled is False:
+        yield Finding(
+            path=path,
+            message="autologon as Administrator, which is switched off",
+            rule="windows.autologon-user",
+            hint="remove windows.administrator.enabled, or log on somebody else",
         )
 
 
@@ -151,19 +161,20 @@ def _ready(profile: Profile) -> Iterator[Finding]:
         )
 
 
-def _virtio(profile: Profile) -> Iterator[Finding]:
-    if profile.media.drivers is not None:
-        return
+def _virtio_disks(profile: Profile) -> Iterator[Finding]:
     for index, disk in enumerate(profile.machine.disks):
-        if disk.bus == "virtio":
+        if disk.bus == "virtio" and profile.media.drivers is None:
             yield Finding(
                 path=("machine", "disks", index, "bus"),
                 message="Windows Setup cannot see a virtio disk without a driver disc",
                 rule="machine.virtio-drivers",
                 hint="add media.drivers (virtio-win.iso), or use `bus: sata`",
             )
+
+
+def _virtio_networks(profile: Profile) -> Iterator[Finding]:
     for index, network in enumerate(profile.machine.networks):
-        if network.model == "virtio":
+        if network.model == "virtio" and profile.media.drivers is None:
             yield Finding(
                 path=("machine", "networks", index, "model"),
                 message="Windows has no driver for a virtio network without a driver disc",
@@ -205,21 +216,22 @@ def _bypass_elsewhere(profile: Profile) -> Iterator[Finding]:
         )
 
 
-def _sizes(profile: Profile) -> Iterator[Finding]:
-    machine = profile.machine
-    if machine.memory.bytes < SMALLEST_MEMORY:
+def _memory(profile: Profile) -> Iterator[Finding]:
+    if profile.machine.memory.bytes < SMALLEST_MEMORY:
         yield Finding(
             path=("machine", "memory"),
-            message=f"Windows does not start with {machine.memory} of memory",
+            message=f"Windows does not start with {profile.machine.memory} of memory",
             rule="machine.memory",
             hint="4 GiB is the least Windows 11 accepts; servers start with 2 GiB",
         )
-    recovery = profile.windows.recovery
-    if recovery is not None and recovery >= machine.disks[0].size:
+
+
+def _recovery(profile: Profile) -> Iterator[Finding]:
+    recovery, disk = profile.windows.recovery, profile.machine.disks[0].size
+    if recovery is not None and recovery >= disk:
         yield Finding(
             path=("windows", "recovery"),
-            message=f"a recovery partition of {recovery} does not fit on a disk of "
-            f"{machine.disks[0].size}",
+            message=f"a recovery partition of {recovery} does not fit on a disk of {disk}",
             rule="machine.disk-size",
             hint="make machine.disks[0].size larger",
         )
@@ -272,29 +284,47 @@ def _literals(profile: Profile) -> Iterator[Finding]:
                 hint="{env: NAME}, {file: PATH}, {keyring: SERVICE/USER} or {generate: 20} "
                 "keep it out",
             )
-    if isinstance(windows.product_key, Plain):
+
+
+def _product_key(profile: Profile) -> Iterator[Finding]:
+    key = profile.windows.product_key
+    if isinstance(key, Plain):
         try:
-            ProductKeyFormat(windows.product_key.plain)
+            ProductKeyFormat(key.plain)
         except BadValue as bad:
             yield Finding(
                 path=("windows", "product_key"), message=bad.message, rule=bad.rule, hint=bad.hint
             )
+    elif isinstance(key, Generated):
+        yield Finding(
+            path=("windows", "product_key"),
+            message="a product key cannot be made up",
+            rule="windows.product-key",
+            hint="leave the key out: a generic one is used where the edition needs it",
+        )
 
 
 RULES = (
-    Rule(_computer_name, ("name", "windows.computer_name", "windows.users")),
-    Rule(_users, ("windows.users",)),
-    Rule(_autologon, ("windows.autologon", "windows.users", "windows.administrator")),
-    Rule(_somebody_can_log_on, ("windows.users", "windows.administrator")),
-    Rule(_ready, ("machine.ready", "media.drivers")),
-    Rule(_virtio, ("machine.disks", "machine.networks", "media.drivers")),
+    Rule(_computer_name, ("name", "windows.computer_name", "windows.users.name")),
+    Rule(_users, ("windows.users.name",)),
+    Rule(_autologon_user, ("windows.autologon.user", "windows.users.name")),
+    Rule(_autologon_administrator, ("windows.autologon.user", "windows.administrator")),
+    Rule(_somebody_can_log_on, ("windows.users", "windows.administrator.password")),
+    Rule(_ready, ("machine.ready.when", "media.drivers")),
+    Rule(_virtio_disks, ("machine.disks.bus", "media.drivers")),
+    Rule(_virtio_networks, ("machine.networks.model", "media.drivers")),
     Rule(
         _hardware_checks,
         ("windows.product", "windows.hardware_checks", "machine.firmware", "machine.tpm"),
     ),
     Rule(_bypass_elsewhere, ("windows.product", "windows.hardware_checks")),
-    Rule(_sizes, ("machine.memory", "machine.disks", "windows.recovery")),
-    Rule(_addresses, ("machine.networks",)),
+    Rule(_memory, ("machine.memory",)),
+    Rule(_recovery, ("machine.disks.size", "windows.recovery")),
+    Rule(_addresses, ("machine.networks.mac",)),
     Rule(_remote, ("windows.remote", "machine.networks")),
-    Rule(_literals, ("windows.product_key", "windows.administrator", "windows.users")),
+    Rule(
+        _literals,
+        ("windows.product_key", "windows.administrator.password", "windows.users.password"),
+    ),
+    Rule(_product_key, ("windows.product_key",)),
 )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyntaxFault:
-    """What is wrong and where; `mark` is None where PyYAML does not say."""
+    """What is wrong and where; `mark` is PyYAML's, or None where it does not say."""
 
     message: str
     rule: str
-    mark: yaml.Mark | None
+    mark: Any
     hint: str | None
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 from yaml.reader import Reader
@@ -41,6 +42,19 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 Scalar = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A position in a text, counted from 0."""
+
+    line: int = 0
+    column: int = 0
+
+
+def mark_of(mark: Any) -> Mark:
+    """PyYAML's mark, which its stubs allow to be missing, as ours."""
+    return Mark() if mark is None else Mark(line=mark.line, column=mark.column)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +126,10 @@ def read_text(text: str, *, shown: str) -> Document:
     lines = _BREAK.split(text)
     veiled = veiled_lines(lines)
 
-    def place(start: yaml.Mark, end: yaml.Mark | None = None) -> Place:
+    def place(start: Mark, end: Mark | None = None) -> Place:
         source = lines[start.line] if start.line < len(lines) else ""
         length = 1
-        if end is not None and end.index > start.index:
+        if end is not None:
             stop = end.column if end.line == start.line else len(source.rstrip())
             length = max(1, stop - start.column)
         return Place(
@@ -151,7 +165,7 @@ def _read(text: str, place: Callable[..., Place]) -> Document:
     try:
         if bad := Reader.NON_PRINTABLE.search(text):
             before = _BREAK.split(text[: bad.start()])
-            mark = yaml.Mark("", bad.start(), len(before) - 1, len(before[-1]), None, None)
+            mark = Mark(line=len(before) - 1, column=len(before[-1]))
             raise _Stop(f"U+{ord(bad[0]):04X}, a character that YAML forbids",
                         "yaml.control-character", mark)  # fmt: skip
         root = builder.document(yaml.parse(text, Loader=yaml.SafeLoader))
@@ -159,19 +173,17 @@ def _read(text: str, place: Callable[..., Place]) -> Document:
         builder.refuse(stop.message, stop.rule, place(stop.mark), stop.hint)
     except yaml.MarkedYAMLError as err:
         found = explain(err)
-        mark = found.mark or yaml.Mark("", 0, 0, 0, None, None)
-        builder.refuse(found.message, found.rule, place(mark), found.hint)
+        builder.refuse(found.message, found.rule, place(mark_of(found.mark)), found.hint)
     except (yaml.YAMLError, ValueError, IndexError, OverflowError):
         # PyYAML's scanner lets such things escape: chr() of a \U escape beyond Unicode is one.
-        mark = builder.mark or yaml.Mark("", 0, 0, 0, None, None)
-        builder.refuse("this cannot be read as YAML", "yaml.syntax", place(mark), None)
+        builder.refuse("this cannot be read as YAML", "yaml.syntax", place(builder.mark), None)
     return Document(root=root, problems=tuple(builder.problems))
 
 
 class _Stop(Exception):
     """Reading cannot go on."""
 
-    def __init__(self, message: str, rule: str, mark: yaml.Mark, hint: str | None = None) -> None:
+    def __init__(self, message: str, rule: str, mark: Mark, hint: str | None = None) -> None:
         self.message, self.rule, self.mark, self.hint = message, rule, mark, hint
 
 
@@ -181,7 +193,7 @@ class _Builder:
 
     place: Callable[..., Place]
     problems: list[Problem] = field(default_factory=list)
-    mark: yaml.Mark | None = None
+    mark: Mark = Mark()
     anchors: dict[str, tuple[Node, int]] = field(default_factory=dict)
     events: Iterator[yaml.Event] = field(default_factory=lambda: iter(()))
 
@@ -197,21 +209,23 @@ class _Builder:
                     raise _Stop(
                         "a second document begins here",
                         "yaml.documents",
-                        event.start_mark,
+                        mark_of(event.start_mark),
                         "one file is one profile; remove '---' and what follows",
                     )
                 root, _ = self._node(self._next(), depth=0)
-        return root or Node(value=None, place=self.place(event.start_mark))
+        return root or Node(value=None, place=self.place(mark_of(event.start_mark)))
 
     def _next(self) -> yaml.Event:
         event = next(self.events)
-        self.mark = event.start_mark
+        self.mark = mark_of(event.start_mark)
         return event
 
     def _node(self, event: yaml.Event, *, depth: int) -> tuple[Node, int]:
         """The value that begins with `event`, and how many values it stands for."""
         if depth > DEEPEST:
-            raise _Stop(f"nested deeper than {DEEPEST} levels", "yaml.depth", event.start_mark)
+            raise _Stop(
+                f"nested deeper than {DEEPEST} levels", "yaml.depth", mark_of(event.start_mark)
+            )
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         assert isinstance(event, yaml.NodeEvent)
@@ -219,7 +233,7 @@ class _Builder:
             self.refuse(
                 "YAML tags are not used in profiles",
                 "yaml.tag",
-                self.place(event.start_mark, event.end_mark),
+                self.place(mark_of(event.start_mark), mark_of(event.end_mark)),
                 "put a text that begins with '!' in quotes",
             )
         if isinstance(event, yaml.ScalarEvent):
@@ -230,25 +244,27 @@ class _Builder:
             node, weight = self._mapping(event, depth=depth)
         if weight > MOST_NODES:
             raise _Stop(
-                f"this stands for more than {MOST_NODES} values", "yaml.alias", event.start_mark
+                f"this stands for more than {MOST_NODES} values",
+                "yaml.alias",
+                mark_of(event.start_mark),
             )
         if event.anchor is not None:
             self.anchors[event.anchor] = (node, weight)
         return node, weight
 
     def _alias(self, event: yaml.AliasEvent) -> tuple[Node, int]:
-        if found := self.anchors.get(event.anchor):
+        if found := self.anchors.get(event.anchor or ""):
             return found
         self.refuse(
             "this alias refers to no anchor above it",
             "yaml.alias",
-            self.place(event.start_mark, event.end_mark),
+            self.place(mark_of(event.start_mark), mark_of(event.end_mark)),
             "put a text that begins with '*' in quotes",
         )
-        return Node(value=None, place=self.place(event.start_mark)), 1
+        return Node(value=None, place=self.place(mark_of(event.start_mark))), 1
 
     def _scalar(self, event: yaml.ScalarEvent) -> Node:
-        place = self.place(event.start_mark, event.end_mark)
+        place = self.place(mark_of(event.start_mark), mark_of(event.end_mark))
         if bad := _FORBIDDEN.search(event.value):
             self.refuse(
                 f"this text holds U+{ord(bad[0]):04X}, a control character",
@@ -303,8 +319,8 @@ class _Builder:
     def _span(self, start: yaml.Event, end: yaml.Event) -> Place:
         """A flow collection in one line is underlined whole, every other where it begins."""
         flow = getattr(start, "flow_style", False)
-        one_line = flow and start.start_mark.line == end.end_mark.line
-        return self.place(start.start_mark, end.end_mark if one_line else None)
+        one_line = flow and mark_of(start.start_mark).line == mark_of(end.end_mark).line
+        return self.place(mark_of(start.start_mark), mark_of(end.end_mark) if one_line else None)
 
 
 def _resolved(event: yaml.ScalarEvent) -> Scalar:

@@ -33,9 +33,7 @@ def attach(
     return target
 
 
-def eject(
-    hypervisor: Hypervisor, name: str, *, target: str | None, force: bool
-) -> tuple[str, ...]:
+def eject(hypervisor: Hypervisor, name: str, *, target: str | None, force: bool) -> tuple[str, ...]:
     """Empties the named drive, or the one that holds a disc; the drives that were emptied."""
     loaded = [drive for drive in hypervisor.drives(name) if drive.medium is not None]
     if target is not None:

@@ -64,7 +64,9 @@ def perform(step: Step, world: World, guest: Guest) -> None:
         case DefineDomain():
             hypervisor.define(step.xml)
         case StartDomain():
-            hypervisor.start(step.name)
+            record = hypervisor.domain(step.name)
+            if record is None or record.state is not DomainState.RUNNING:
+                hypervisor.start(step.name)
         case PassBootPrompt():
             pass_boot_prompt(step, guest)
         case WaitReady():

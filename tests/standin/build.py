@@ -215,7 +215,7 @@ class Workshop:
 
     def make_drivers(self) -> None:
         """drivers.iso."""
-        discs.write_driver_disc(
+        discs.write_joliet_disc(
             self.media.drivers, drivers.driver_disc_files(), label=drivers.LABEL
         )
 

@@ -77,8 +77,8 @@ def write_install_disc(
         _add_efi_partition(target)
 
 
-def write_driver_disc(target: Path, files: Iterable[tuple[str, bytes]], *, label: str) -> None:
-    """Write an ISO 9660 (level 4) + Joliet disc, as virtio-win's is."""
+def write_joliet_disc(target: Path, files: Iterable[tuple[str, bytes]], *, label: str) -> None:
+    """Write an ISO 9660 (level 4) + Joliet disc, as virtio-win's is and an answer disc may be."""
     iso = pycdlib.PyCdlib()
     # Joliet's label has room for 16 characters; mkisofs cuts it there and keeps the long one in
     # the primary descriptor, which pycdlib refuses to do.

@@ -24,10 +24,10 @@ PYTHON = Path("/usr/bin/python3")
 its library elsewhere and may need libraries the guest does not get."""
 
 PYTHON_MODULES = (
-    *("base64", "binascii", "dataclasses", "hashlib", "json", "os", "pathlib", "re", "select"),
+    *("runpy", "base64", "binascii", "dataclasses", "hashlib", "json", "os", "pathlib", "re", "select"),
     *("signal", "struct", "subprocess", "sys", "time", "traceback", "xml.parsers.expat", "zlib"),
     *("encodings.ascii", "encodings.latin_1", "encodings.utf_8", "encodings.utf_16"),
-    *("encodings.utf_16_le", "encodings.idna", "collections.abc", "typing", "selectors", "_strptime"),
+    *("encodings.utf_16_le", "encodings.idna", "collections.abc", "typing", "selectors", "random", "uuid"),
 )
 
 INBOX_MODULES = (

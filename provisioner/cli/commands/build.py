@@ -47,9 +47,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         session.console.say("no boot overlay: a BIOS machine asks for its key all the same")
     elif isinstance(patch, NoPromptPatch):
         overlay = folder / f"{name}-boot.qcow2"
-        write_overlay(
-            media.install.path, overlay, [Patch(offset=patch.offset, data=patch.data)]
-        )
+        write_overlay(media.install.path, overlay, [Patch(offset=patch.offset, data=patch.data)])
         session.console.result(str(overlay))
         session.console.event("built", {"kind": "boot-overlay", "file": str(overlay)})
     else:

@@ -30,7 +30,12 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
             session.console.result(f"    fix: {finding.fix}")
         session.console.event(
             "finding",
-            {"id": finding.id, "level": finding.level, "what": finding.what,
-             "why": finding.why, "fix": finding.fix},
+            {
+                "id": finding.id,
+                "level": finding.level,
+                "what": finding.what,
+                "why": finding.why,
+                "fix": finding.fix,
+            },
         )
     return 3 if any(finding.level == "fail" for finding in findings) else 0

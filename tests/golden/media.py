@@ -1,0 +1,105 @@
+"""Media facts made by hand: the discs that the golden cases are composed for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from provisioner.media.facts import Edition, Extent, Fingerprint, MediaFacts, MediaKind
+
+GIB = 1024**3
+_CLIENTS = {
+    "Core": "Home",
+    "Professional": "Pro",
+    "Education": "Education",
+    "Enterprise": "Enterprise",
+    "EnterpriseEval": "Enterprise Evaluation",
+    "EnterpriseS": "Enterprise LTSC",
+}
+_YEARS = {17763: "2019", 20348: "2022", 26100: "2025"}
+
+
+def edition(
+    edition_id: str,
+    *,
+    index: int = 1,
+    build: int = 26100,
+    installation_type: str = "Client",
+    languages: Sequence[str] = ("en-US",),
+) -> Edition:
+    """One image as the WIM's XML describes it."""
+    if installation_type == "Client":
+        name = f"Windows {11 if build >= 22000 else 10} {_CLIENTS.get(edition_id, edition_id)}"
+        display = name
+    else:
+        core = " (Desktop Experience)" if installation_type == "Server" else ""
+        plain = edition_id.removesuffix("Eval").removeprefix("Server")
+        name = f"Windows Server {_YEARS[build]} SERVER{plain.upper()}"
+        evaluation = " Evaluation" if edition_id.endswith("Eval") else ""
+        display = f"Windows Server {_YEARS[build]} {plain}{evaluation}{core}"
+    return Edition(
+        index=index,
+        name=name,
+        display_name=display,
+        description=display,
+        edition_id=edition_id,
+        installation_type=installation_type,
+        architecture="amd64",
+        version=(10, 0, build, 1742),
+        languages=tuple(languages),
+        default_language=languages[0],
+        total_bytes=16 * GIB,
+    )
+
+
+def install_disc(
+    *editions: Edition,
+    languages: Sequence[str] = ("en-US",),
+    evaluation: bool = False,
+    volume_licence: bool = False,
+) -> MediaFacts:
+    """An installation disc with these editions."""
+    return MediaFacts(
+        path=Path("/iso/install.iso"),
+        kind=MediaKind.WINDOWS_SETUP,
+        evidence=("sources/install.wim",),
+        fingerprint=Fingerprint(size=6 * GIB, digest="0" * 64),
+        label="CCCOMA_X64FRE_EN-US_DV9",
+        editions=editions,
+        languages=tuple(languages),
+        architecture="amd64",
+        evaluation=evaluation,
+        volume_licence=volume_licence,
+    )
+
+
+def windows_11() -> tuple[MediaFacts, Edition]:
+    """A consumer disc of Windows 11 24H2; its Pro is image 6."""
+    home = edition("Core", index=1)
+    pro = edition("Professional", index=6)
+    return install_disc(home, pro), pro
+
+
+def driver_disc() -> MediaFacts:
+    """A virtio-win disc with a few drivers for a few Windows, and the guest agent."""
+    files: dict[str, tuple[Extent, ...]] = {}
+    offset = 1024 * 1024
+    for driver in ("Balloon", "NetKVM", "viogpudo", "vioinput", "viorng", "vioserial", "viostor"):
+        for folder in ("w10", "w11", "2k19", "2k22", "2k25"):
+            for suffix in ("cat", "inf", "pdb", "sys"):
+                name = driver.lower()
+                files[f"{driver}/{folder}/amd64/{name}.{suffix}"] = (
+                    Extent(offset=offset, length=4096),
+                )
+                offset += 4096
+    for path in ("guest-agent/qemu-ga-x86_64.msi", "virtio-win-gt-x64.msi"):
+        files[path] = (Extent(offset=offset, length=1024 * 1024),)
+        offset += 1024 * 1024
+    return MediaFacts(
+        path=Path("/iso/virtio-win.iso"),
+        kind=MediaKind.VIRTIO_DRIVERS,
+        evidence=("label virtio-win-0.1.285",),
+        fingerprint=Fingerprint(size=offset, digest="1" * 64),
+        label="virtio-win-0.1.285",
+        files=files,
+    )

@@ -1,0 +1,264 @@
+"""The installed system: specialize, oobeSystem, first logon, guest agent, ready, idle.
+
+It plays what Windows would do with the answer file; commands are logged, not run, since there is
+neither cmd nor PowerShell here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.standin.setup import machine
+from tests.standin.setup.installer import STATE_FILE
+from tests.standin.setup.oobe import Experience, out_of_box
+from tests.standin.setup.outcome import SetupStopped
+from tests.standin.setup.passwords import REDACTED, fingerprint
+from tests.standin.setup.screen import Screen
+from tests.standin.setup.search import Drive, Found, find_answer_file
+from tests.standin.setup.serial_report import SerialReport, report_lines
+from tests.standin.setup.settings_check import check_pass
+from tests.standin.setup.specialize import Identity, specialize
+
+CACHED = ("Windows/Panther/Unattend/unattend.xml", "Windows/Panther/unattend.xml")
+"""Copies on the disk in the order of their rank (facts/windows-setup.md §2.1, rows 2 and 3)."""
+AGENT_PORT = "org.qemu.guest_agent.0"
+AGENT_INSTALLER = "qemu-ga-x86_64.msi"
+REPORT_FILE = Path("/report.json")
+
+
+def start(serial: SerialReport, screen: Screen, report: dict[str, Any]) -> None:
+    """Play the first start of the installed system, then idle until the power button."""
+    serial.begin("first-boot")
+    screen.add("looking for the Windows partition")
+    _load_all_drivers()
+    windows, state = _find_windows()
+    report.update(state)
+    drives = machine.mount_drives()
+
+    serial.begin("specialize")
+    found = _answers("specialize", windows, drives, report)
+    identity = specialize(
+        found.answer, full_name=report["owner"], organization=report["organization"]
+    )
+    _report_identity(report, identity)
+    screen.add(f"computer name {identity.computer_name}")
+    subprocess.run(["hostname", identity.computer_name], check=False)
+
+    serial.begin("oobe")
+    found = _answers("oobeSystem", windows, drives, report)
+    experience = out_of_box(found.answer, computer_name=identity.computer_name)
+    _report_experience(report, experience)
+    for account in experience.accounts:
+        screen.add(f"account {account.name}")
+    _remove_sensitive_data(windows)
+
+    agent = _agent_choice(report, drives)
+    report["agent"] = agent
+    machine.unmount_drives(drives)
+    logs_on = experience.auto_logon is not None
+    if logs_on:
+        serial.begin("first-logon")
+        screen.add(f"first logon of {report['autologon']['username']}")
+        for command in experience.first_logon_commands:
+            machine.log(f"would run: {command.line}")
+            print(f"stand-in would run: {command.line}", flush=True)
+    if agent["installed"]:
+        serial.begin("agent")
+        _start_agent()
+    _start_network()
+    ready = logs_on and bool(experience.first_logon_commands)
+    report["outcome"] = "ready" if ready else "idle"
+    _publish(report)
+    if ready:
+        serial.ready()
+        screen.add("")
+        screen.add("READY")
+    else:
+        # Only a first-logon command could have said so in Windows.
+        print("stand-in for Windows Setup: idle, nobody reports ready", flush=True)
+        screen.add("idle: no first-logon command reports ready")
+    _idle()
+
+
+def start_direct(serial: SerialReport, screen: Screen, switches: Mapping[str, str]) -> None:
+    """The direct-kernel guest: protocol, agent and switches, without any installation."""
+    serial.begin("first-boot")
+    _load_all_drivers()
+    if "fail" in switches:
+        raise SetupStopped(switches["fail"].replace("_", " "))
+    serial.begin("first-logon")
+    if switches.get("agent") != "no":
+        serial.begin("agent")
+        _start_agent()
+    _start_network()
+    _publish({"standin": 1, "outcome": "direct", "firmware": machine.firmware()})
+    if switches.get("poweroff") == "1":
+        print("stand-in for Windows Setup: turning off", flush=True)
+        machine.power_off()
+    if switches.get("ready") != "no":
+        serial.ready()
+        screen.add("READY")
+    _idle()
+
+
+def redacted(text: str) -> str:
+    """Replace passwords and product keys as Setup does in its cached copy (facts §11)."""
+    pattern = (
+        r"(<(?P<name>[\w:]*(?:Password|Credentials))\b[^>]*>.*?<(?P<value>[\w:]*(?:Value|Password))>)"
+        r"[^<]*(</(?P=value)>)"
+    )
+    text = re.sub(pattern, rf"\g<1>{REDACTED}\g<4>", text, flags=re.DOTALL)
+    return re.sub(r"(<[\w:]*Key>)[A-Z0-9-]{29}(</)", rf"\g<1>{REDACTED}\g<2>", text)
+
+
+def _load_all_drivers() -> None:
+    """The image has every driver: what Windows PE loaded was staged into it."""
+    machine.wait_until(Path("/run/inbox-loaded").exists, 30)
+    for module in sorted(set(machine.DRIVER_MODULES.values())):
+        machine.load_modules(module)
+
+
+def _find_windows() -> tuple[str, dict[str, Any]]:
+    """The partition with the state that the setup phase left, and that state."""
+    nodes = [
+        machine.partition_device(disk.device, number)
+        for disk in machine.disks()
+        for number in range(1, disk.partitions + 1)
+    ]
+    for node in nodes:
+        with Path(node).open("rb") as stream:
+            if stream.read(11)[3:11] != b"NTFS    ":
+                continue
+        content = machine.run(["ntfscat", node, STATE_FILE], allow_failure=True)
+        if content:
+            return node, dict(json.loads(content))
+    raise SetupStopped("no NTFS partition holds a system that was set up")
+
+
+def _answers(
+    pass_name: str, windows: str, drives: Sequence[Drive], report: dict[str, Any]
+) -> Found:
+    """Search again for this pass: the cached copy outranks every disc (facts §2.1)."""
+    cached = []
+    for path in CACHED:
+        content = machine.run(["ntfscat", windows, path], allow_failure=True)
+        if content:
+            cached.append(("C:\\" + path.replace("/", "\\"), content))
+    found, notes = find_answer_file(pass_name, drives, cached=cached)
+    report["notes"] += [f"{pass_name}: {note}" for note in notes]
+    if found is None:
+        raise SetupStopped(f"no answer file has settings for pass {pass_name}; OOBE asks a person")
+    report["notes"] += check_pass(found.answer, pass_name)
+    return found
+
+
+def _report_identity(report: dict[str, Any], identity: Identity) -> None:
+    report.update(
+        computer_name=identity.computer_name,
+        time_zone=identity.time_zone,
+        owner=identity.owner,
+        organization=identity.organization,
+        rdp=identity.rdp,
+        firewall_groups=list(identity.firewall_groups),
+        device_encryption_prevented=identity.prevent_device_encryption,
+        join=identity.join,
+        specialize_commands=[command.line for command in identity.commands],
+    )
+
+
+def _report_experience(report: dict[str, Any], experience: Experience) -> None:
+    auto_logon = experience.auto_logon
+    password = experience.administrator_password
+    report["notes"] += experience.notes
+    report.update(
+        users=[
+            {
+                "name": account.name,
+                "groups": list(account.groups),
+                "display_name": account.display_name,
+                "description": account.description,
+                "password_sha256": fingerprint(account.password),
+            }
+            for account in experience.accounts
+        ],
+        administrator={"password_sha256": None if password is None else fingerprint(password)},
+        autologon=None
+        if auto_logon is None
+        else {"username": auto_logon.username, "count": auto_logon.count},
+        international=experience.international,
+        first_logon_commands=[command.line for command in experience.first_logon_commands],
+    )
+
+
+def _remove_sensitive_data(windows: str) -> None:
+    path = CACHED[-1]
+    text = machine.run(["ntfscat", windows, path]).decode("ascii")
+    local = Path("/tmp/unattend.xml")
+    local.write_bytes(redacted(text).encode("ascii"))
+    machine.run(["ntfscp", "-q", windows, str(local), path])
+
+
+def _agent_choice(report: Mapping[str, Any], drives: Sequence[Drive]) -> dict[str, Any]:
+    """Whether Windows would have an agent now: its channel's driver, or the installer on a disc."""
+    drivers = report.get("drivers", [])
+    driver = any(item["inf"] == "vioser.inf" and item["loaded"] for item in drivers)
+    installers = [
+        f"{drive.letter}:\\" + str(path.relative_to(drive.root)).replace("/", "\\")
+        for drive in drives
+        for path in sorted(drive.root.rglob("*"))
+        if path.name.lower() == AGENT_INSTALLER
+    ]
+    return {
+        "installed": driver or bool(installers),
+        "vioserial_driver": driver,
+        "installer": installers[0] if installers else None,
+    }
+
+
+def _start_agent() -> None:
+    ports = Path("/dev/virtio-ports")
+    ports.mkdir(exist_ok=True)
+    for port in Path("/sys/class/virtio-ports").glob("*"):
+        name = (port / "name").read_text().strip() if (port / "name").exists() else ""
+        if name and not (ports / name).exists():
+            (ports / name).symlink_to(f"/dev/{port.name}")
+    if not (ports / AGENT_PORT).exists():
+        machine.log("there is no channel for the guest agent")
+        print("stand-in for Windows Setup: no channel for the guest agent", flush=True)
+        return
+    machine.run(
+        ["qemu-ga", "-m", "virtio-serial", "-p", str(ports / AGENT_PORT), "-t", "/run"]
+        + ["-f", "/run/qemu-ga.pid", "-d", "-l", "/tmp/qemu-ga.log"],
+        allow_failure=True,
+    )
+
+
+def _start_network() -> None:
+    """Ask for an address in the background; nobody waits for it."""
+    subprocess.run(["ifconfig", "lo", "up"], check=False)
+    for interface in sorted(Path("/sys/class/net").iterdir()):
+        if interface.name == "lo":
+            continue
+        subprocess.run(["ifconfig", interface.name, "up"], check=False)
+        subprocess.Popen(
+            ["udhcpc", "-q", "-t", "5", "-n", "-i", interface.name, "-s", "/etc/udhcpc.script"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+def _publish(report: Mapping[str, Any]) -> None:
+    REPORT_FILE.write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
+    for line in report_lines(report):
+        print(line, flush=True)
+
+
+def _idle() -> None:
+    machine.wait_for_power_button()
+    print("stand-in for Windows Setup: power button pressed", flush=True)
+    machine.power_off()
