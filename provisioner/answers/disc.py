@@ -32,27 +32,27 @@ class AnswerDisc:
     computer_name: str
     languages: locale.Languages
     layout: layout.Layout
-    key: keys.ProductKey
+    product_key: keys.ProductKey
     autologon: logon.Autologon
     ready_when: windows.ReadyWhen
     drivers: driver_files.DriverFiles | None
-    notes: tuple[Problem, ...]
+    users: tuple[str, ...]
+    """Accounts a person can log on with, the one that logs on first in front."""
+    problems: tuple[Problem, ...]
     """Warnings and notes for `check` and `plan`."""
 
-    def facts(self) -> tuple[tuple[str, str], ...]:
-        """What `plan` shows, label and text, in the order of an installation."""
-        rows = [
-            ("Setup language", self.languages.setup),
-            ("display language", self.languages.language),
-            ("partitions", self.layout.describe()),
-            ("product key", self.key.reason),
-            ("computer name", self.computer_name),
-            ("autologon", self.autologon.describe()),
-        ]
-        if self.drivers is not None:
-            rows.append(("drivers in Setup", ", ".join(self.drivers.in_setup)))
-            rows.append(("drivers later", ", ".join(self.drivers.later) or "none"))
-        return tuple(rows)
+    @property
+    def drivers_summary(self) -> str:
+        """`, viostor + NetKVM for w11/amd64`, to stand behind the disc's size; empty without."""
+        if self.drivers is None:
+            return ""
+        names = " + ".join((*self.drivers.in_setup, *self.drivers.later))
+        return f", {names} for {self.drivers.folder}"
+
+    @property
+    def autologon_note(self) -> str:
+        """Who is logged on how often, and why, in one line."""
+        return self.autologon.describe()
 
 
 def compose(
@@ -62,15 +62,16 @@ def compose(
     drivers: MediaFacts | None,
     *,
     templates: Templates,
-    identity: str,
+    identity: str | None = None,
 ) -> AnswerDisc:
     """The answer disc of one machine. Pure: reads no medium, resolves no secret.
 
-    `identity` is unique to the machine (its domain's UUID, or its name) and names the marker file,
-    so that another machine's disc is never taken for this one. Raises ProfileError with all that
+    `identity` is unique to the machine (default: its name) and names the marker file, so that
+    another machine's disc is never taken for this one. Raises ProfileError with all that
     contradicts the medium in one area, MediaError where the driver disc lacks something,
     TemplateError where a (user's) template is wrong.
     """
+    identity = profile.name if identity is None else identity
     if not _IDENTITY.fullmatch(identity):
         raise ValueError(f"{identity!r} cannot name a marker file")
     if edition.architecture != profile.windows.architecture:
@@ -121,16 +122,25 @@ def compose(
         computer_name=answers["computer_name"],
         languages=languages,
         layout=disk,
-        key=key,
+        product_key=key,
         autologon=autologon,
         ready_when=windows.ready_when(profile, drivers=drivers is not None),
         drivers=taken,
-        notes=(*languages.notes, *_notes(profile, languages, autologon, server=server)),
+        users=_users(profile, autologon, server=server),
+        problems=(*languages.problems, *_notes(profile, languages, autologon)),
     )
 
 
+def _users(profile: Profile, autologon: logon.Autologon, *, server: bool) -> tuple[str, ...]:
+    built_in = (
+        (logon.BUILT_IN,) if logon.administrator_enabled(profile.windows, server=server) else ()
+    )
+    names = (autologon.user, *(user.name for user in profile.windows.users), *built_in)
+    return tuple(dict.fromkeys(str(name) for name in names))
+
+
 def _notes(
-    profile: Profile, languages: locale.Languages, autologon: logon.Autologon, *, server: bool
+    profile: Profile, languages: locale.Languages, autologon: logon.Autologon
 ) -> list[Problem]:
     """What a person should know and need not change."""
     found = []

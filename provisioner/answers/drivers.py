@@ -18,9 +18,8 @@ from provisioner.tree import Entry, File, Slice
 IN_SETUP = "$WinPEDriver$"
 AFTER_SETUP = "drivers"
 AGENT = "provision/agent/qemu-ga.msi"
-LATER = ("balloon", "rng", "input", "gpu", "pvpanic")
-"""Devices a domain may have and Windows runs without; drivers are taken where the disc has them.
-viogpudo must not be loaded in Windows PE (§8.3)."""
+LATER = ("balloon",)
+"""Devices of our domain that Windows runs without; drivers are taken where the disc has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +29,8 @@ class DriverFiles:
     entries: tuple[tuple[str, Entry], ...]
     in_setup: tuple[str, ...]
     later: tuple[str, ...]
+    folder: str
+    """Which of the driver disc's folders they come from: `w11/amd64`."""
 
 
 def collect(drivers: MediaFacts, machine: Machine, edition: Edition) -> DriverFiles:
@@ -74,6 +75,7 @@ def collect(drivers: MediaFacts, machine: Machine, edition: Edition) -> DriverFi
         entries=tuple(entries),
         in_setup=tuple(driver.name for driver in chosen[: len(needed)]),
         later=tuple(driver.name for driver in chosen[len(needed) :]),
+        folder=chosen[0].folder.partition("/")[2],
     )
 
 

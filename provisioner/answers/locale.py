@@ -23,7 +23,8 @@ class Languages:
     system_locale: str
     keyboards: str
     """`InputLocale`: tags or ids, joined with `;`, the first is the default."""
-    notes: tuple[Problem, ...]
+    problems: tuple[Problem, ...]
+    """Warnings."""
 
 
 def choose(locale: Locale, install: MediaFacts, edition: Edition) -> Languages:
@@ -32,7 +33,7 @@ def choose(locale: Locale, install: MediaFacts, edition: Edition) -> Languages:
     ProfileError where a language is asked for that is not on the medium.
     """
     problems: list[Problem] = []
-    notes: list[Problem] = []
+    warnings: list[Problem] = []
     spoken = install.languages or edition.languages
     own = _spelt(edition.default_language, spoken) or (spoken[0] if spoken else "en-US")
     setup = own
@@ -41,7 +42,7 @@ def choose(locale: Locale, install: MediaFacts, edition: Edition) -> Languages:
         if spoken and _spelt(locale.setup, spoken) is None:
             problems.append(_absent("Setup", locale.setup, spoken, "windows.setup-language"))
         elif setup != own and edition.version[2] >= CONX:
-            notes.append(
+            warnings.append(
                 Problem(
                     message=f"Setup of build {edition.version[2]} may stop at its language page, "
                     f"because {setup} is not the medium's own language {own}",
@@ -73,7 +74,7 @@ def choose(locale: Locale, install: MediaFacts, edition: Edition) -> Languages:
         user_locale=user_locale,
         system_locale=locale.system or language,
         keyboards=";".join(keyboards),
-        notes=tuple(notes),
+        problems=tuple(warnings),
     )
 
 

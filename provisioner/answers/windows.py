@@ -5,7 +5,6 @@ Everything is decided here; the templates only place it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,12 +16,11 @@ from provisioner.answers.layout import Layout
 from provisioner.answers.locale import Languages
 from provisioner.answers.logon import Autologon, administrator_enabled
 from provisioner.answers.steps import StepFile
-from provisioner.errors import Problem, ProfileError
 from provisioner.media.facts import Edition
 from provisioner.profile.model import Profile
+from provisioner.profile.rules import computer_name
 from provisioner.templating import NamedSecret
 
-COMPUTER_NAME_LENGTH = 15
 COMMAND_LENGTH = 259
 """What our one command keeps to. Its place allows 1024, the shortest place of all 259 (§3.8)."""
 LAB_CONFIG = ("BypassTPMCheck", "BypassSecureBootCheck", "BypassRAMCheck")
@@ -54,32 +52,6 @@ def ready_when(profile: Profile, *, drivers: bool) -> ReadyWhen:
     if when is None:
         return "agent" if drivers else "serial"
     return when
-
-
-def computer_name(profile: Profile) -> str:
-    """The configured name, or one made from the machine's: at most 15 letters, digits, hyphens.
-
-    ProfileError where a user has the same name: Windows refuses that (windows-setup.md §4.1).
-    """
-    name = str(profile.windows.computer_name or "")
-    if not name:
-        name = re.sub(r"[^A-Z0-9]+", "-", profile.name.upper()).strip("-")
-        name = name[:COMPUTER_NAME_LENGTH].strip("-")
-        if not name or name.isdigit():
-            name = f"PC-{name}"[:COMPUTER_NAME_LENGTH].strip("-")
-    taken = {user.name.casefold(): user.name for user in profile.windows.users}
-    if name.casefold() in taken:
-        raise ProfileError(
-            [
-                Problem(
-                    message=f"the computer name {name} is also the name of the user "
-                    f"{taken[name.casefold()]}; Windows refuses that",
-                    rule="windows.computer-name",
-                    hint="set windows.computer_name to another name",
-                )
-            ]
-        )
-    return name
 
 
 def first_logon_command(marker: str) -> str:

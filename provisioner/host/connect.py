@@ -115,7 +115,7 @@ def connect(
 ) -> Hypervisor:
     """The hypervisor for one machine, whose files and scratch space are in `folder`."""
     if where.mode is Mode.EMBED:
-        root = where.root or root_of(embed_base, folder.parent, machine)
+        root = where.root or root_of(embed_base, folder, machine)
         return KeptHypervisor(root, folder=folder, cache=cache / "qemu", probe=probe)
     return LibvirtHypervisor(
         where.uri, mode=where.mode, machine=machine, folder=folder, probe=probe, pool=pool

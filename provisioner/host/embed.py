@@ -23,13 +23,13 @@ QEMU_CONF = 'stdio_handler = "file"\n'
 QEMU_CONF_ROOT = 'user = "root"\ngroup = "root"\ndynamic_ownership = 0\n'
 
 
-def root_of(base: Path, state_folder: Path, machine: str) -> Path:
+def root_of(base: Path, folder: Path, machine: str) -> Path:
     """The machine's root. HostError where sockets below it could not be bound.
 
-    The name holds a hash of the state folder, so that two state folders may have a machine of one
-    name, and is short because a UNIX socket's path is.
+    The name is a hash of the machine's folder and name, so that two state folders may have a
+    machine of one name, and short because a UNIX socket's path is.
     """
-    digest = hashlib.sha256(f"{state_folder}\0{machine}".encode()).hexdigest()[:8]
+    digest = hashlib.sha256(f"{folder}\0{machine}".encode()).hexdigest()[:8]
     root = base / digest
     name = len(machine[:SHORT_NAME].encode())
     longest = len(os.fsencode(root)) + len(DEEPEST) + name

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from provisioner.errors import FailedError
 
@@ -33,6 +34,15 @@ class Volume:
     blocks: int
     root_block: int
     root_length: int
+    path_table_length: int
+    little_path_table: int
+    big_path_table: int
+    """Blocks where the path tables of either byte order start. Windows' driver uses them."""
+
+    @property
+    def encoding(self) -> str:
+        """Of names and labels; the ISO 9660 side of our discs is ASCII."""
+        return "utf-16-be" if self.joliet else "ascii"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +80,8 @@ def read_volumes(read: ReadAt) -> tuple[Volume, ...]:
             return tuple(volumes)
         if data[0] != (2 if volumes else 1):
             raise FailedError(f"there is a volume descriptor of type {data[0]} at byte {offset}")
+        if int.from_bytes(data[128:130], "little") != SECTOR:
+            raise FailedError("the logical blocks of the disc are not 2048 bytes long")
         joliet = data[88:91] == b"%/E"
         label = data[40:72].decode("utf-16-be" if joliet else "ascii", "replace")
         volumes.append(
@@ -80,6 +92,9 @@ def read_volumes(read: ReadAt) -> tuple[Volume, ...]:
                 blocks=_number(data, 80),
                 root_block=_number(data, 156 + 2),
                 root_length=_number(data, 156 + 10),
+                path_table_length=_number(data, 132),
+                little_path_table=int.from_bytes(data[140:144], "little"),
+                big_path_table=int.from_bytes(data[148:152], "big"),
             )
         )
     raise FailedError("the volume descriptors end without a terminator")
@@ -100,6 +115,31 @@ def read_directories(read: ReadAt, volume: Volume) -> Iterator[Listing]:
                 waiting.append((record.path, record.block, record.length))
 
 
+def read_path_table(read: ReadAt, volume: Volume, *, big: bool) -> dict[str, int]:
+    """Path of every directory to its block, by one path table; the root is "" (ECMA-119 9.4)."""
+    length = volume.path_table_length
+    if length > _LARGEST_DIRECTORY:
+        raise FailedError(f"the path table has an impossible length of {length} bytes")
+    data = read((volume.big_path_table if big else volume.little_path_table) * SECTOR, length)
+    if len(data) != length:
+        raise FailedError("the path table lies beyond the end of the disc")
+    order: Literal["big", "little"] = "big" if big else "little"
+    paths: list[str] = []
+    blocks: dict[str, int] = {}
+    position = 0
+    while position + 8 < length:
+        size = data[position]
+        name = data[position + 8 : position + 8 + size].decode(volume.encoding, "replace")
+        parent = int.from_bytes(data[position + 6 : position + 8], order) - 1
+        if paths and not 0 <= parent < len(paths):
+            raise FailedError(f"the path table has {name!r} before its parent")
+        path = (f"{paths[parent]}/{name}" if paths[parent] else name) if paths else ""
+        paths.append(path)
+        blocks[path] = int.from_bytes(data[position + 2 : position + 6], order)
+        position += 8 + size + size % 2
+    return blocks
+
+
 def _listing(read: ReadAt, volume: Volume, path: str, block: int, length: int) -> Listing:
     if not 0 < length <= _LARGEST_DIRECTORY or length % SECTOR:
         raise FailedError(f"the folder {path!r} has an impossible length of {length} bytes")
@@ -107,7 +147,6 @@ def _listing(read: ReadAt, volume: Volume, path: str, block: int, length: int) -
     if len(data) != length:
         raise FailedError(f"the folder {path!r} lies beyond the end of the disc")
     prefix = f"{path}/" if path else ""
-    encoding = "utf-16-be" if volume.joliet else "ascii"
     records: list[Record] = []
     position = 0
     while position < length:
@@ -115,29 +154,43 @@ def _listing(read: ReadAt, volume: Volume, path: str, block: int, length: int) -
         if size == 0:  # records do not cross sectors; zeros fill the rest (ECMA-119 6.8.1.1)
             position = (position // SECTOR + 1) * SECTOR
             continue
-        name_size = data[position + 32] if size > 33 and position % SECTOR + size <= SECTOR else 0
-        if not 0 < name_size <= size - 33:
+        record = data[position : position + size]
+        # No extended attributes, no interleaving, one extent: nothing that moves the data.
+        if (
+            size < 34
+            or position % SECTOR + size > SECTOR
+            or not 0 < record[32] <= size - 33
+            or record[1]
+            or record[25] & ~2
+            or record[26]
+            or record[27]
+        ):
             raise FailedError(f"the folder {path!r} has a damaged record at byte {position}")
-        identifier = data[position + 33 : position + 33 + name_size]
+        identifier = record[33 : 33 + record[32]]
         special = identifier in (b"\x00", b"\x01")
         try:
-            name = "" if special else identifier.decode(encoding)
+            name = "" if special else identifier.decode(volume.encoding)
         except UnicodeDecodeError as err:
-            raise FailedError(f"the folder {path!r} has a name that is not {encoding}") from err
+            raise FailedError(f"the folder {path!r} has a name that is no text") from err
         records.append(
             Record(
                 position=position,
                 path=path if special else prefix + name,
                 special=special,
-                directory=bool(data[position + 25] & 2),
-                block=_number(data, position + 2),
-                length=_number(data, position + 10),
+                directory=bool(record[25]),
+                block=_number(record, 2),
+                length=_number(record, 10),
             )
         )
         position += size
+    if not records or not records[0].special or records[0].block != block:
+        raise FailedError(f"the folder {path!r} does not begin with itself")
     return Listing(offset=block * SECTOR, data=data, records=tuple(records))
 
 
 def _number(data: bytes, offset: int) -> int:
-    """A 32-bit number, of which the little-endian copy comes first (ECMA-119 7.3.3)."""
-    return int.from_bytes(data[offset : offset + 4], "little")
+    """A 32-bit number recorded in both byte orders, little-endian first (ECMA-119 7.3.3)."""
+    little = data[offset : offset + 4]
+    if little[::-1] != data[offset + 4 : offset + 8]:
+        raise FailedError("a number differs between its two byte orders")
+    return int.from_bytes(little, "little")

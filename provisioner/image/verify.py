@@ -13,7 +13,15 @@ from provisioner.errors import FailedError
 from provisioner.image.content import Reveal, opened_untouched, resolve
 from provisioner.image.iso import IN_MEMORY
 from provisioner.image.names import ascii_names, folders_of
-from provisioner.image.records import SECTOR, ReadAt, Record, Volume, read_directories, read_volumes
+from provisioner.image.records import (
+    SECTOR,
+    ReadAt,
+    Record,
+    Volume,
+    read_directories,
+    read_path_table,
+    read_volumes,
+)
 from provisioner.tree import Tree
 
 _SHOWN = 5
@@ -62,10 +70,12 @@ def _differences(read: ReadAt, size: int, tree: Tree, reveal: Reveal) -> Iterato
     folders = folders_of(tree)
     files = [str(path) for path, _ in tree.files()]
     wide = _entries(read, joliet[0])
+    yield from _path_table_differences(read, joliet[0], wide)
     yield from _name_differences("Joliet", wide, folders, files)
     names = ascii_names([*folders, *files])
     for volume in plain:
         narrow = _entries(read, volume)
+        yield from _path_table_differences(read, volume, narrow)
         yield from _name_differences(
             "ISO 9660", narrow, [names[path] for path in folders], [names[path] for path in files]
         )
@@ -101,6 +111,16 @@ def _entries(read: ReadAt, volume: Volume) -> dict[str, Record]:
                     raise FailedError(f"{record.path!r} is there twice")
                 found[record.path] = record
     return found
+
+
+def _path_table_differences(
+    read: ReadAt, volume: Volume, entries: Mapping[str, Record]
+) -> Iterator[str]:
+    folders = {"": volume.root_block}
+    folders |= {path: record.block for path, record in entries.items() if record.directory}
+    for big in (False, True):
+        if read_path_table(read, volume, big=big) != folders:
+            yield f"a path table of the {'Joliet' if volume.joliet else 'ISO 9660'} side is wrong"
 
 
 def _name_differences(

@@ -32,10 +32,12 @@ def listed(editions: Iterable[Edition]) -> str:
 def resolve_edition(facts: MediaFacts, wanted: str | int | None) -> Edition:
     """The one image that `wanted` means; `MediaError` with the list in its hint otherwise.
 
-    A number is an index. Text is compared without case, first match wins: edition id, NAME, display
-    name, display name without the product, edition id without `Eval`, then the words of a server
-    edition (`standard core`, `datacenter desktop experience`), which do not depend on the language
-    of the display names. None is fine where there is only one image.
+    A number is an index. Text is compared without case with, in this order: edition id, NAME,
+    display name, description, each without the product where that helps, edition id without `Eval`,
+    then the words of a server edition (`standard core`, `datacenter desktop experience`), which do
+    not depend on the language of the display names. The first that fits one image wins; so
+    `ServerStandard`, the edition id of both kinds, means the NAME `... SERVERSTANDARD`: the one
+    with a desktop. None is fine where there is only one image.
     """
     editions, name = facts.editions, facts.path.name
     if not editions:
@@ -71,20 +73,23 @@ def _matching(editions: tuple[Edition, ...], text: str) -> list[Edition]:
         lambda edition: edition.edition_id,
         lambda edition: edition.name,
         lambda edition: edition.display_name,
-        short_name,
+        # A server's bare "Standard" is Microsoft's display name of the one without a desktop.
+        lambda edition: "" if _is_server(edition) else short_name(edition),
         lambda edition: _FAMILY.sub("", edition.name),
         lambda edition: edition.description,
         lambda edition: edition.edition_id.removesuffix("Eval"),
     )
+    several: list[Edition] = []
     for way in ways:
-        found = [edition for edition in editions if way(edition).casefold() == wanted]
-        if found:
+        found = [edition for edition in editions if wanted and way(edition).casefold() == wanted]
+        if len(found) == 1:
             return found
-    return _by_words(editions, wanted)
+        several = several or found
+    return several or _by_words(editions, wanted)
 
 
 def _by_words(editions: tuple[Edition, ...], wanted: str) -> list[Edition]:
-    """Servers: `standard core`; clients on an evaluation disc: `enterprise`."""
+    """`standard core`, `datacenter desktop experience`, `Windows Server 2025 Standard (GUI)`."""
     words = {w for w in re.split(r"[^a-z0-9]+", wanted) if w and not w.isdigit()} - _NOISE
     family = words & _SERVER_FAMILIES
     desktop = bool(words & {"desktop", "gui", "full"})
@@ -97,6 +102,10 @@ def _by_words(editions: tuple[Edition, ...], wanted: str) -> list[Edition]:
         kind = "Server" if desktop else "Server Core"
         found = [e for e in found if e.installation_type == kind]
     return found
+
+
+def _is_server(edition: Edition) -> bool:
+    return edition.installation_type.startswith("Server")
 
 
 def _family(edition: Edition) -> str:

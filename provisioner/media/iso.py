@@ -113,7 +113,7 @@ def _read_sides(window: Window, descriptors: list[bytes], *, has_udf: bool) -> D
     return Disc(
         filesystems=names + (("Rock Ridge", "ISO 9660") if rock_ridge else ()),
         richest=richest.name,
-        label=next((label for label in (richest.label, *labels) if label), ""),
+        label=_label([richest.label, *labels]),
         declared=max(side.declared for side, _ in sides),
         files=listing.files,
         boot_files=boot_files,
@@ -130,6 +130,12 @@ def _richest(sides: list[tuple[Udf | Iso9660, Listing]]) -> tuple[Udf | Iso9660,
     if isinstance(first, Udf) and listing.files:
         return first, listing
     return max(sides, key=lambda side: len(side[1].files))  # the earlier of equals
+
+
+def _label(labels: list[str]) -> str:
+    """The first label, or a longer one that goes on: Joliet's ends after 16 characters."""
+    first = next((label for label in labels if label), "")
+    return max((label for label in labels if label.startswith(first)), key=len, default="")
 
 
 def _primary_size(descriptors: list[bytes]) -> int:

@@ -196,8 +196,8 @@ def _rock_ridge_skip(window: Window, root: Extent, block: int) -> int | None:
 
 
 def _system_use(window: Window, use: bytes, block: int) -> Iterator[tuple[bytes, bytes]]:
-    """(signature, data) of each SUSP entry, following at most 32 continuation areas."""
-    for _ in range(32):
+    """(signature, data) of each SUSP entry, following at most 8 continuation areas."""
+    for _ in range(8):
         continuation: tuple[int, int] | None = None
         at = 0
         while at + 4 <= len(use) and use[at : at + 2] != b"\0\0":

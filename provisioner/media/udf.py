@@ -19,8 +19,8 @@ _FILE_ENTRY, _EXTENDED_FILE_ENTRY, _INDIRECT, _ALLOCATION = 261, 266, 248, 258
 _DIRECTORY = 4
 _FILES = frozenset({0, 5, 249})  # unspecified, bytes, real-time file
 _RECORDED, _NEXT = 0, 3  # what the two upper bits of an extent's length mean, 4/14.14.1.1
-MAX_DESCRIPTORS = 100_000
-"""Allocation descriptors of one file: 1 GiB each, so far beyond any disc."""
+MAX_DESCRIPTORS = 500_000
+"""Allocation descriptors of all files together; files can share a chain of them on the disc."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,7 @@ class Udf:
 
     volume: UdfVolume
     window: Window
+    _descriptors: int = 0
     _entries: dict[tuple[int, int], _Entry] = field(default_factory=dict)
 
     @property
@@ -143,15 +144,17 @@ class Udf:
         width = 16 if long else 8
         found: list[Extent] = []
         visited: set[tuple[int, int]] = set()
-        at, left, count = 0, size, 0
+        at, left = 0, size
         while left and at + width <= len(data):
             word, number = struct.unpack_from("<II", data, at)
             if long:
                 (reference,) = struct.unpack_from("<H", data, at + 8)
             at += width
             kind, length = word >> 30, word & 0x3FFFFFFF
-            count += 1
-            if not length or count > MAX_DESCRIPTORS:
+            self._descriptors += 1
+            if self._descriptors > MAX_DESCRIPTORS:
+                raise Damaged(f"{self.name}: more extents than any real disc has")
+            if not length:
                 break
             if kind == _NEXT:
                 if (reference, number) in visited:

@@ -15,6 +15,8 @@ from provisioner.media.window import Damaged, Window
 MAX_ENTRIES = 500_000
 MAX_DEPTH = 128
 MAX_PATH = 4096
+MAX_LETTERS = 64 << 20
+"""All paths together."""
 MAX_DIRECTORY_BYTES = 64 << 20
 """All directories together: 200 bytes for each of 300,000 files."""
 
@@ -60,7 +62,7 @@ def collect(filesystem: FileSystem, window: Window) -> Listing:
     odd: dict[str, list[str]] = {}
     seen: set[tuple[Extent, ...]] = set()
     queue: list[tuple[str, int, Node]] = [("", 0, filesystem.root)]
-    entries = total = 0
+    entries = total = letters = 0
     while queue:
         prefix, depth, directory = queue.pop()
         extents = directory.extents or ()
@@ -73,10 +75,11 @@ def collect(filesystem: FileSystem, window: Window) -> Listing:
         if depth > MAX_DEPTH or total > MAX_DIRECTORY_BYTES:
             raise Damaged(f"the directories of the {filesystem.name} side are too deep or too big")
         for node in filesystem.children(directory):
-            entries += 1
-            if entries > MAX_ENTRIES:
-                raise Damaged(f"the {filesystem.name} side holds more than {MAX_ENTRIES} entries")
             path = prefix + node.name
+            entries += 1
+            letters += len(path)
+            if entries > MAX_ENTRIES or letters > MAX_LETTERS:
+                raise Damaged(f"the {filesystem.name} side holds more files than any real one")
             if not _sound(node.name) or len(path) > MAX_PATH:
                 odd.setdefault("an impossible name", []).append(path)
             elif node.extents is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,9 +130,11 @@ def find(
 
 def host_path(text: str, *, folder: Path, home: Path) -> Path:
     """A path a person wrote: `~` is the home folder, a relative one starts at `folder`."""
-    if text == "~" or text.startswith("~/"):
-        return home / text[2:]
-    return folder / text
+    path = home / text[2:] if text == "~" or text.startswith("~/") else folder / text
+    if ".." in path.parts and "\0" not in text:
+        # `..` behind a symbolic link is not the folder above the link, so the system is asked.
+        return Path(os.path.realpath(path.parent)) / path.name
+    return path
 
 
 def _exists(path: Path) -> bool:

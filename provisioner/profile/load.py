@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -84,27 +85,35 @@ def load_profile(
 
 
 def _stacked(stack: Sequence[Layer]) -> Node:
-    """The layers as one tree. A name stays with its file: it makes one machine, not two."""
-    root: Node | None = None
-    for layer in reversed(stack):
-        over = layer.root
-        if layer is not stack[0] and isinstance(over.value, Mapping):
-            entries = {key: entry for key, entry in over.value.items() if key != "name"}
-            over = Node(value=entries, place=over.place)
-        root = over if root is None else merge(root, over)
-    assert root is not None
-    return root
+    """The layers as one tree, the named file on top."""
+    main, *bases = stack
+    roots = [*(_without_identity(base.root) for base in reversed(bases)), main.root]
+    return reduce(merge, roots)
+
+
+def _without_identity(root: Node) -> Node:
+    """What a profile may inherit: not the names that make one machine of it, or two would clash."""
+    entries = {key: entry for key, entry in _entries(root).items() if key != "name"}
+    windows = entries.get("windows")
+    if windows is not None and "computer_name" in (names := _entries(windows.node)):
+        kept = {key: entry for key, entry in names.items() if key != "computer_name"}
+        node = Node(value=kept, place=windows.node.place)
+        entries["windows"] = Entry(place=windows.place, node=node)
+    return Node(value=entries, place=root.place)
+
+
+def _entries(node: Node) -> Mapping[str, Entry]:
+    return node.value if isinstance(node.value, Mapping) else {}
 
 
 def _named(root: Node, main: Layer) -> Node:
     """The tree with a name: where none is given, that of the file."""
-    assert isinstance(root.value, Mapping)
-    given = root.value.get("name")
+    given = _entries(root).get("name")
     if given is not None and given.node.value is not None:
         return root
     place = Place(file=main.shown)
     name = Entry(place=place, node=Node(value=main.path.stem, place=place))
-    return Node(value={**root.value, "name": name}, place=root.place)
+    return Node(value={**_entries(root), "name": name}, place=root.place)
 
 
 def _settled(node: Node, forms: Forms, *, folders: Mapping[str, Path], home: Path) -> Any:

@@ -144,7 +144,7 @@ class Windows(ProfileModel):
     edition: str | Annotated[int, Field(ge=1)] | None = None
     """Edition id, name or index, resolved against the disc. May be left out when it holds one."""
     computer_name: ComputerName | None = None
-    """Default: made from `name`."""
+    """Default: `name` in capitals. Like that it is not inherited through `extends`."""
     owner: Annotated[Line, Field(min_length=1, max_length=63)] = Line("provisioner")
     """Registered owner."""
     organization: Annotated[Line, Field(min_length=1, max_length=63)] | None = None

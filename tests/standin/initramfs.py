@@ -23,12 +23,11 @@ PYTHON = Path("/usr/bin/python3")
 """Debian's own interpreter (package python3), not whatever runs the build: a pyenv or uv build has
 its library elsewhere and may need libraries the guest does not get."""
 
-PYTHON_MODULES = (
-    *("runpy", "base64", "binascii", "dataclasses", "hashlib", "json", "os", "pathlib", "re", "select"),
-    *("signal", "struct", "subprocess", "sys", "time", "traceback", "xml.parsers.expat", "zlib"),
-    *("encodings.ascii", "encodings.latin_1", "encodings.utf_8", "encodings.utf_16"),
-    *("encodings.utf_16_le", "encodings.idna", "collections.abc", "typing", "selectors", "random", "uuid"),
+LAZY_MODULES = (
+    *("runpy", "encodings.ascii", "encodings.latin_1", "encodings.utf_16"),
+    *("encodings.utf_16_le", "encodings.idna"),
 )
+"""Library modules that importing the stand-in does not load, but running it does."""
 
 INBOX_MODULES = (
     *("virtio_pci", "sr_mod", "sd_mod", "isofs", "udf", "vfat", "nls_cp437", "nls_ascii"),
@@ -220,11 +219,12 @@ def _add_modules(archive: Archive, kernel: Kernel) -> None:
 def _add_python(archive: Archive) -> None:
     """Add the interpreter and exactly the library modules it loads, compiled and without source."""
     archive.program(PYTHON.resolve(), "python3")
+    root = Path(__file__).parents[2]
     script = (
-        f"import {', '.join(PYTHON_MODULES)}\n"
-        "import sys, json\n"
-        "print(json.dumps([m.__file__ for m in sys.modules.values()"
-        " if getattr(m, '__file__', None)]))"
+        f"import sys; sys.path.insert(0, {str(root)!r}); sys.dont_write_bytecode = True\n"
+        f"import {', '.join(LAZY_MODULES)}, tests.standin.setup.main, json\n"
+        "print(json.dumps([m.__file__ for n, m in sys.modules.items()"
+        " if getattr(m, '__file__', None) and not n.startswith('tests')]))"
     )
     files: list[str] = json.loads(_run([str(PYTHON), "-I", "-S", "-c", script]))
     for path in sorted(name for name in files if name.endswith(".so")):

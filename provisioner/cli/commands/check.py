@@ -25,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """Prints every finding; 2 when one of them is an error."""
     from provisioner.cli.console import count_line
+    from provisioner.cli.session import places
     from provisioner.errors import ProfileError, Severity
     from provisioner.plan.checks import check_hardware, check_host, check_media
 
@@ -34,17 +35,17 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         session.console.problems(err.problems)
         session.console.say(f"{count_line(err.problems)}; nothing was written.")
         return 2
-    problems = [*loaded.problems, *check_hardware(loaded.profile, None, loaded.place)]
+    problems = [*loaded.problems, *check_hardware(loaded.profile, None, places(loaded))]
     if loaded.profile.media.install is not None:
         media = session.media(loaded)
-        problems += check_media(loaded.profile, media, loaded.place)
+        problems += check_media(loaded.profile, media, places(loaded))
     else:
         session.console.say("no install disc given; only the profile was checked")
     if arguments.host:
         hypervisor = session.hypervisor(
             loaded.profile.name, arguments.connect or loaded.profile.machine.connect
         )
-        problems += check_host(loaded.profile, hypervisor.facts(), loaded.place)
+        problems += check_host(loaded.profile, hypervisor.facts(), places(loaded))
     session.console.problems(problems)
     session.console.say(f"{count_line(problems)}; nothing was written.")
     return 2 if any(problem.severity is Severity.ERROR for problem in problems) else 0

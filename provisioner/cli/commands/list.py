@@ -20,7 +20,8 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     """One line each; needs no libvirt."""
     console = session.console
     if arguments.profiles:
-        for name, path in session.resources.profiles().items():
+        for name in session.resources.profiles():
+            path = session.resources.profile(name)
             console.result(f"{name:<24} {path}")
             console.event("profile", {"name": name, "path": str(path)})
         return 0

@@ -40,9 +40,10 @@ def read_events(text: str) -> tuple[tuple[int, dict[str, Any]], ...]:
 
 
 def report_lines(report: Mapping[str, Any]) -> tuple[str, ...]:
-    """The report as lines `STANDIN-REPORT i/n CRC BASE64`; the CRC-32 is that of the whole JSON."""
+    """The report as lines `STANDIN-REPORT i/n CRC BASE64`: base64 of zlib-compressed JSON, with the
+    CRC-32 of the whole JSON on every line."""
     data = json.dumps(report, ensure_ascii=True, sort_keys=True).encode("ascii")
-    text = base64.b64encode(data).decode("ascii")
+    text = base64.b64encode(zlib.compress(data, 9)).decode("ascii")
     pieces = [text[start : start + PIECE_LENGTH] for start in range(0, len(text), PIECE_LENGTH)]
     crc = f"{zlib.crc32(data):08x}"
     return tuple(
@@ -60,7 +61,8 @@ def parse_report(text: str) -> dict[str, Any] | None:
         collected = pieces.setdefault(f"{crc}/{total}", {})
         collected[int(number)] = piece
         if int(number) == int(total) and len(collected) == int(total):
-            data = base64.b64decode("".join(collected[key] for key in sorted(collected)))
+            joined = "".join(collected[key] for key in sorted(collected))
+            data = zlib.decompress(base64.b64decode(joined))
             if f"{zlib.crc32(data):08x}" == crc:
                 whole = dict(json.loads(data))
     return whole

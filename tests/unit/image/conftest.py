@@ -56,7 +56,7 @@ def read_with_7z(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Read:
 
 @pytest.fixture
 def read_with_xorriso(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., object]:
-    """The same by xorriso; `view` is `any` for Joliet and `ecma` for plain ISO 9660."""
+    """The same by xorriso; `view` is `any` for Joliet and `ecma119` for plain ISO 9660."""
 
     def read(image: Path, view: str) -> Mapping[str, bytes | None]:
         into = tmp_path_factory.mktemp("xorriso")

@@ -121,7 +121,6 @@ def test_all_problems_come_at_once_in_order() -> None:
         "disc.reserved",
         "disc.name-end",
         "disc.case",
-        "disc.reserved",
         "disc.name-length",
     ]
 

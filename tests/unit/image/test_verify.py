@@ -70,18 +70,18 @@ def test_every_changed_byte_of_content_names_and_places_is_found(disc: Path) -> 
 
     places: list[int] = []
     for volume in read_volumes(read):
-        places += [volume.offset, volume.offset + 2, volume.offset + 80, volume.offset + 158]
+        places += [volume.offset + field for field in (0, 2, 40, 80, 128, 132, 140, 151, 158, 173)]
+        places += [volume.little_path_table * 2048 + 8 + 2, volume.big_path_table * 2048 + 5]
         for listing in read_directories(read, volume):
             for record in listing.records:
                 start = listing.offset + record.position
                 if not record.special:
-                    places += [start + 32, start + 33, start + 34, start + 25]
-                    if record.length:
-                        places += [start + 2, start + 10]
-                        places += range(
-                            record.block * 2048, record.block * 2048 + record.length, 911
-                        )
-    assert len(places) > 80
+                    fields = (1, 2, 9, 10, 17, 25, 26, 27, 32, 33, 34)
+                    places += [start + field for field in fields]
+                if not record.directory:
+                    first = record.block * 2048
+                    places += range(first, first + record.length, 911)
+    assert len(places) > 200
     for place in places:
         damaged = bytearray(data)
         damaged[place] ^= 2

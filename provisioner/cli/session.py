@@ -1,0 +1,375 @@
+"""What commands share: loads profiles, looks at media, opens the hypervisor of a machine."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from provisioner.cli.console import TerminalConsole
+from provisioner.cli.environment import Environment
+from provisioner.errors import FailedError, Place, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from provisioner.answers.disc import AnswerDisc
+    from provisioner.host.connect import Where
+    from provisioner.host.doctor import Finding
+    from provisioner.plan.checks import Media
+    from provisioner.plan.model import MachinePlan
+    from provisioner.ports import Hypervisor
+    from provisioner.profile.load import LoadedProfile
+    from provisioner.resources import Resources
+    from provisioner.run.world import World
+    from provisioner.secret import Secret, SecretSlot
+    from provisioner.store.machine import Machines
+    from provisioner.templating import Templates
+
+DEFAULT_EPOCH = 315_532_800
+"""1980-01-01, when SOURCE_DATE_EPOCH is not set: the oldest time every file system can hold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineRun:
+    """A machine's world, and the function that makes its plans."""
+
+    name: str
+    world: World
+    compile_plan: Callable[[int, Mapping[str, int]], MachinePlan]
+
+
+class Session:
+    """One command's view of this host. Closes what it opened."""
+
+    def __init__(self, environment: Environment, console: TerminalConsole) -> None:
+        self.environment = environment
+        self.console = console
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._open.close()
+
+    @cached_property
+    def resources(self) -> Resources:
+        """Shipped and user profiles and templates."""
+        from provisioner.resources import Resources, shipped_folder
+
+        return Resources(shipped=shipped_folder(), user=self.environment.config)
+
+    @cached_property
+    def templates(self) -> Templates:
+        """The one template environment."""
+        from provisioner.templating import Templates
+
+        return Templates(self.resources.template_folders())
+
+    @cached_property
+    def machines(self) -> Machines:
+        """What is remembered of this user's machines."""
+        from provisioner.store.machine import Machines
+
+        return Machines(self.environment.state)
+
+    @property
+    def epoch(self) -> int:
+        """The time of everything on an answer disc."""
+        epoch = self.environment.epoch
+        return DEFAULT_EPOCH if epoch is None else epoch
+
+    def machine_names(self) -> list[str]:
+        """Names of the machines that are remembered."""
+        return [store.name for store in self.machines.all()]
+
+    def load(self, arguments: argparse.Namespace) -> LoadedProfile:
+        """The profile of the command line, checked by its own rules."""
+        from provisioner.profile.load import load_profile
+
+        media = {}
+        for option in arguments.media:
+            kind, separator, file = option.partition("=")
+            if not separator or not file:
+                raise UsageError(f"--media {option}: give it as KIND=FILE")
+            media[kind] = file
+        sets = list(arguments.sets)
+        if arguments.name:
+            sets.append(f"name={arguments.name}")
+        return load_profile(
+            arguments.profile,
+            sets=sets,
+            media=media,
+            resources=self.resources,
+            home=self.environment.home,
+            cwd=self.environment.cwd,
+        )
+
+    def media(self, loaded: LoadedProfile) -> Media:
+        """Looks at the profile's discs."""
+        from provisioner.media.inspect import inspect
+        from provisioner.plan.checks import Media
+
+        wanted = loaded.profile.media
+        if wanted.install is None:
+            raise UsageError(
+                "no install disc is given",
+                hint="set media.install in the profile, or use --media install=Win11.iso",
+            )
+        drivers = inspect(Path(wanted.drivers)) if wanted.drivers is not None else None
+        return Media(install=inspect(Path(wanted.install)), drivers=drivers)
+
+    def answer_disc(self, loaded: LoadedProfile) -> AnswerDisc:
+        """The answer disc of a profile; needs no libvirt."""
+        from provisioner.answers.disc import compose
+        from provisioner.errors import ProfileError, Severity
+        from provisioner.media.editions import resolve_edition
+        from provisioner.plan.checks import check_media
+
+        media = self.media(loaded)
+        problems = tuple(check_media(loaded.profile, media, places(loaded)))
+        if any(problem.severity is Severity.ERROR for problem in problems):
+            raise ProfileError(problems)
+        return compose(
+            loaded.profile,
+            media.install,
+            resolve_edition(media.install, loaded.profile.windows.edition),
+            media.drivers,
+            templates=self.templates,
+        )
+
+    def reveal(self, name: str) -> Callable[[SecretSlot], str]:
+        """Fills the secret slots of a machine that need not exist; makes what is generated."""
+        from provisioner.quoting import ENCODINGS
+
+        secrets = self._secrets(name)
+        return lambda slot: ENCODINGS[slot.encoding](
+            secrets.resolve(slot.name, slot.reference).reveal()
+        )
+
+    def generated_secret(self, name: str, user: str) -> Secret:
+        """A generated password of a machine; FailedError where there is none."""
+        from provisioner.host.secrets import kept_secret
+
+        store = self.machines.store(name)
+        slot = "administrator" if user.casefold() == "administrator" else f"users.{user}"
+        found = kept_secret(store.secrets_file, slot)
+        if found is None:
+            raise FailedError(
+                f"{name} keeps no generated password for {user}",
+                hint="only `{generate: N}` passwords are kept; others are where the profile says",
+            )
+        return found
+
+    def hypervisor(self, name: str, uri: str | None, *, pool: str | None = None) -> Hypervisor:
+        """The connection of one machine: as given, as it was made with, or what the host offers."""
+        from provisioner.host.connect import connect, default_embed_base
+        from provisioner.host.probe import probe_kvm
+
+        environment = self.environment
+        store = self.machines.store(name)
+        opened = connect(
+            self.where(name, uri),
+            machine=name,
+            folder=store.folder,
+            cache=environment.cache,
+            embed_base=self._embed_base(default_embed_base),
+            probe=lambda: probe_kvm(environment.cache),
+            pool=pool,
+        )
+        self._open.callback(opened.close)
+        return opened
+
+    def where(self, name: str | None, uri: str | None) -> Where:
+        """The connection to use; a machine that exists stays where it is."""
+        from provisioner.host.connect import choose
+
+        state = self.machines.store(name).load() if name else None
+        return choose(
+            explicit=uri or (state.uri if state else None),
+            environment=self.environment.variables.get("LIBVIRT_DEFAULT_URI"),
+            uid=self.environment.uid,
+        )
+
+    def world(self, name: str, uri: str | None, *, pool: str | None = None) -> World:
+        """All ports of one machine."""
+        from provisioner.host.clock import SystemClock
+        from provisioner.host.serial import FileSerialLog
+        from provisioner.run.world import World
+
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise UsageError(f"{name!r} is not the name of a machine")
+        store = self.machines.store(name)
+        return World(
+            hypervisor=self.hypervisor(name, uri, pool=pool),
+            clock=SystemClock(),
+            secrets=self._secrets(name),
+            serial=FileSerialLog(store.serial_log),
+            console=self.console,
+            store=store,
+        )
+
+    def machine_run(self, arguments: argparse.Namespace) -> MachineRun:
+        """Loads and looks at everything a plan is made from."""
+        from provisioner.plan.compile import Sources, compile_machine
+        from provisioner.ports import Mode
+
+        loaded = self.load(arguments)
+        media = self.media(loaded)
+        machine = loaded.profile.machine
+        name = loaded.profile.name
+        world = self.world(name, arguments.connect or machine.connect, pool=machine.pool)
+        host = world.hypervisor.facts()
+        if host.mode is Mode.SYSTEM:
+            self.require_reachable(world, media.install.path)
+        sources = Sources(
+            profile=loaded.profile,
+            places=places(loaded),
+            media=media,
+            host=host,
+            templates=self.templates,
+            problems=loaded.problems,
+            epoch=self.epoch,
+        )
+
+        def compile_plan(generation: int, forwards: Mapping[str, int]) -> MachinePlan:
+            return compile_machine(
+                sources,
+                generation=generation,
+                forwards=forwards,
+                serial_log=world.store.serial_log,
+            )
+
+        return MachineRun(name=name, world=world, compile_plan=compile_plan)
+
+    def require_reachable(self, world: World, image: Path) -> None:
+        """HostError, with the setfacl lines, where QEMU's user cannot read an image."""
+        from provisioner.host.reach import require_readable
+
+        user = world.hypervisor.facts().qemu_user
+        if user is not None:
+            require_readable(image, uid=user[0], gid=user[1])
+
+    def free_ports(self, count: int) -> tuple[int, ...]:
+        """Loopback ports that nobody listens on and no machine of ours has been given."""
+        from provisioner.host.loopback import free_loopback_ports
+
+        taken = {
+            forward.host_port
+            for store in self.machines.all()
+            if (state := store.load()) is not None
+            for forward in state.current.forwards
+        }
+        return free_loopback_ports(count, taken=taken)
+
+    def status(self, world: World) -> dict[str, Any]:
+        """Everything `status` shows, as JSON members."""
+        state = world.store.load()
+        record = world.hypervisor.domain(world.store.name)
+        ours = record is not None and record.ownership is not None
+        drives = world.hypervisor.drives(world.store.name) if ours else ()
+        return {
+            "phase": state.phase.value if state else None,
+            "state": record.state.value if record and ours else None,
+            "profile": state.profile if state else None,
+            "uri": state.uri if state else world.hypervisor.facts().uri,
+            "reason": state.reason if state else None,
+            "seconds": _seconds(state.started, state.finished) if state else None,
+            "users": list(state.users) if state else [],
+            "forwards": {f.service: f.host_port for f in state.current.forwards} if state else {},
+            "drives": [
+                {"target": drive.target, "medium": drive.medium.path if drive.medium else None}
+                for drive in drives
+            ],
+        }
+
+    def ways_in(self, world: World) -> tuple[str, ...]:
+        """How a person reaches the machine."""
+        from provisioner.errors import ProvisionerError
+        from provisioner.store.machine import Phase
+
+        state = world.store.load()
+        if state is None or state.phase is not Phase.READY:
+            return ()
+        lines = []
+        if state.current.forwards:
+            ports = "  ".join(
+                f"{f.service} 127.0.0.1:{f.host_port}" for f in state.current.forwards
+            )
+            lines.append(f"reach it: {ports}")
+        else:
+            try:
+                addresses = world.hypervisor.addresses(world.store.name)
+            except ProvisionerError:
+                addresses = ()
+            if addresses:
+                lines.append(f"reach it: {'  '.join(addresses)}")
+        if state.users:
+            user = state.users[0]
+            lines.append(f"log on as {user}: provisioner secret {world.store.name} {user}")
+        return tuple(lines)
+
+    def forget(self, world: World) -> None:
+        """Removes what libvirt's embedded driver kept for a machine that is gone."""
+        from provisioner.host.keeper_client import KeptHypervisor
+
+        if isinstance(world.hypervisor, KeptHypervisor):
+            world.hypervisor.remove_root()
+
+    def examine(self, uri: str | None) -> tuple[Finding, ...]:
+        """What `doctor` finds."""
+        from provisioner.host.doctor import examine
+
+        return examine(
+            where=self.where(None, uri),
+            environment=self.environment.variables,
+            state=self.environment.state,
+            cache=self.environment.cache,
+            uid=self.environment.uid,
+        )
+
+    def _secrets(self, name: str) -> Any:
+        from provisioner.host.secrets import FileSecretStore
+
+        return FileSecretStore(
+            self.machines.store(name).secrets_file,
+            environment=self.environment.variables,
+            home=self.environment.home,
+            folder=self.environment.cwd,
+        )
+
+    def _embed_base(self, default: Callable[..., Path]) -> Path:
+        given = self.environment.variables.get("PROVISIONER_EMBED_BASE")
+        if given:
+            return Path(given)
+        return default(uid=self.environment.uid, home=self.environment.home)
+
+
+def places(loaded: LoadedProfile) -> Callable[[str], Place | None]:
+    """Looks up places by dotted path: `machine.disks[0].bus`."""
+
+    def find(path: str) -> Place | None:
+        keys = re.findall(r"[^.\[\]]+", path)
+        return loaded.places.value(*(int(key) if key.isdigit() else key for key in keys))
+
+    return find
+
+
+def _seconds(started: float | None, finished: float | None) -> float | None:
+    if started is None:
+        return None
+    return round((finished or time.time()) - started, 1)
+

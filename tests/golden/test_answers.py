@@ -1,0 +1,301 @@
+"""The answer disc of every case equals its golden files, and holds what Setup insists on."""
+
+from __future__ import annotations
+
+import base64
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from lxml import etree
+from pydantic import BaseModel
+
+from provisioner.answers.disc import AnswerDisc, compose
+from provisioner.answers.settings import table
+from provisioner.profile.model import Profile
+from provisioner.quoting import ENCODINGS
+from provisioner.resources import Resources, shipped_folder
+from provisioner.secret import SecretSlot
+from provisioner.templating import Templates
+from provisioner.tree import Bytes, File, Slice, Text
+from tests.golden.cases import METACHARACTERS, Case, cases
+
+GOLDEN = Path(__file__).with_name("answers")
+UNATTEND = "{urn:schemas-microsoft-com:unattend}"
+WCM = "{http://schemas.microsoft.com/WMIConfig/2002/State}"
+TEMPLATES = Templates(Resources(shipped=shipped_folder()).template_folders())
+CASES = {case.name: case for case in cases()}
+
+every_case = pytest.mark.parametrize("name", CASES)
+
+
+@cache
+def disc_of(name: str) -> AnswerDisc:
+    case = CASES[name]
+    return compose(
+        case.profile, case.install, case.edition, case.drivers, templates=TEMPLATES
+    )
+
+
+def redacted(text: Text) -> str:
+    return "".join(p.masked() if isinstance(p, SecretSlot) else p for p in text.parts)
+
+
+def filled(text: Text, secret: str) -> bytes:
+    """What a writer makes of it when every secret has this value."""
+    pieces = (ENCODINGS[p.encoding](secret) if isinstance(p, SecretSlot) else p for p in text.parts)
+    return "".join(pieces).replace("\n", text.newline).encode(text.encoding)
+
+
+def answer_file(name: str) -> Text:
+    (content,) = _file(disc_of(name), "Autounattend.xml").content
+    assert isinstance(content, Text)
+    return content
+
+
+def answer_xml(name: str, secret: str = "s3cret!") -> Any:
+    return etree.fromstring(filled(answer_file(name), secret))
+
+
+def _file(disc: AnswerDisc, path: str) -> File:
+    return dict((str(path), file) for path, file in disc.tree.files())[path]
+
+
+def _listing(disc: AnswerDisc) -> str:
+    """Every file with what it consists of, every slot with its encoding, every decision."""
+    lines = [f"label {disc.label}", f"layout {disc.layout.describe()}"]
+    lines.append(f"product key {disc.product_key.source}: {disc.product_key.reason}")
+    lines.append(f"autologon {disc.autologon_note}")
+    lines.append(f"users {', '.join(disc.users)}")
+    lines.append(f"ready {disc.ready_when}{disc.drivers_summary}")
+    lines += [f"{p.severity} {p.rule}: {p.message}" for p in disc.problems]
+    for path, file in disc.tree.files():
+        for part in file.content:
+            match part:
+                case Text(encoding=encoding):
+                    lines.append(f"{path} text {encoding}")
+                    slots = (piece for piece in part.parts if isinstance(piece, SecretSlot))
+                    lines += [f"  slot {slot.name} {slot.encoding}" for slot in slots]
+                case Bytes(data=data):
+                    lines.append(f"{path} {data!r}")
+                case Slice(image=image, offset=offset, length=length):
+                    lines.append(f"{path} {length} bytes at {offset} of {image.name}")
+    return "\n".join(lines) + "\n"
+
+
+def _golden_files(disc: AnswerDisc) -> dict[str, str]:
+    files = {"disc.txt": _listing(disc)}
+    for path, file in disc.tree.files():
+        for part in file.content:
+            if isinstance(part, Text):
+                files[str(path)] = redacted(part)
+    return files
+
+
+@every_case
+def test_equals_its_golden_files(name: str, request: pytest.FixtureRequest) -> None:
+    folder = GOLDEN / name
+    files = _golden_files(disc_of(name))
+    there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    if request.config.getoption("--golden"):
+        for stale in there - files.keys():
+            (folder / stale).unlink()
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8", newline="")
+        return
+    assert there == files.keys(), "run `pytest tests/golden --golden` and read the difference"
+    for path, text in files.items():
+        assert (folder / path).read_bytes().decode() == text, path
+
+
+def test_there_is_no_golden_folder_without_a_case() -> None:
+    assert {folder.name for folder in GOLDEN.iterdir()} == CASES.keys()
+
+
+@every_case
+def test_is_written_as_setup_reads_it(name: str) -> None:
+    """windows-setup.md §6.7: ASCII, CRLF, utf-8 declared, no byte-order mark."""
+    data = filled(answer_file(name), METACHARACTERS.replace("😀", ""))
+    assert data.startswith(b'<?xml version="1.0" encoding="utf-8"?>\r\n<unattend ')
+    assert data.isascii()
+    assert data.count(b"\n") == data.count(b"\r\n") == data.count(b"\r")
+    ElementTree.fromstring(data)
+    etree.fromstring(data)
+
+
+@every_case
+def test_skeleton(name: str) -> None:
+    """One block per pass with windowsPE first; one component per pass, name and architecture."""
+    root = answer_xml(name)
+    assert root.tag == f"{UNATTEND}unattend"
+    passes = [settings.get("pass") for settings in root]
+    assert passes == ["windowsPE", "specialize", "oobeSystem"]
+    for settings in root:
+        names = [(c.get("name"), c.get("processorArchitecture")) for c in settings]
+        assert len(names) == len(set(names))
+        for component in settings:
+            assert component.tag == f"{UNATTEND}component"
+            assert component.get("publicKeyToken") == "31bf3856ad364e35"
+            assert component.get("language") == "neutral"
+            assert component.get("versionScope") == "nonSxS"
+            assert component.get("processorArchitecture") == "amd64"
+
+
+def _leaves(element: Any, path: str = "") -> list[tuple[str, str]]:
+    path = f"{path}/{etree.QName(element).localname}" if path else etree.QName(element).localname
+    if len(element):
+        return [leaf for child in element for leaf in _leaves(child, path)]
+    return [(path, element.text or "")]
+
+
+@every_case
+def test_every_setting_is_known_and_fits(name: str) -> None:
+    """Against Microsoft's reference: known in this pass, not too long, of its type, not empty."""
+    settings = table()
+    for configuration_pass in answer_xml(name):
+        for component in configuration_pass:
+            leaves = [leaf for child in component for leaf in _leaves(child)]
+            for path, value in leaves:
+                setting = settings[component.get("name").lower(), path]
+                assert configuration_pass.get("pass") in setting.passes, path
+                assert value, f"{path} is empty"
+                assert setting.maximum_length is None or len(value) <= setting.maximum_length
+                match setting.type:
+                    case "bool":
+                        assert value in ("true", "false"), path
+                    case "int":
+                        assert value.isdecimal(), path
+                    case "enum" if path != "ImageInstall/OSImage/InstallFrom/MetaData/Key":
+                        assert value in setting.choices, path
+                    case "container":
+                        pytest.fail(f"{path} holds text")
+
+
+@every_case
+def test_lists_have_unique_keys(name: str) -> None:
+    for parent in answer_xml(name).iter():
+        items = [child for child in parent if child.get(f"{WCM}action") == "add"]
+        orders = [item.findtext(f"{UNATTEND}Order") for item in items]
+        if any(orders):
+            assert orders == [str(number) for number in range(1, len(orders) + 1)]
+        for key in ("Name", "DiskID", "Key"):
+            keys = [item.findtext(f"{UNATTEND}{key}") for item in items]
+            assert len(set(keys)) == len(keys) or not any(keys)
+
+
+@every_case
+def test_exactly_one_first_logon_command(name: str) -> None:
+    (command,) = answer_xml(name).iter(f"{UNATTEND}SynchronousCommand")
+    line = command.findtext(f"{UNATTEND}CommandLine")
+    assert len(line) <= 259
+    assert "%" not in line, "Setup expands environment variables"
+    assert not re.search(r"\b[A-Za-z]:", line), "no drive letters"
+    marker = disc_of(name).marker
+    assert marker.replace("/", "\\") in line
+    assert _file(disc_of(name), marker)
+
+
+@every_case
+def test_disk_layout(name: str) -> None:
+    """Size xor Extend, Extend last, and Windows goes on a formatted partition."""
+    root = answer_xml(name)
+    created = list(root.iter(f"{UNATTEND}CreatePartition"))
+    modified = list(root.iter(f"{UNATTEND}ModifyPartition"))
+    for partition in created:
+        assert (partition.find(f"{UNATTEND}Size") is None) != (
+            partition.find(f"{UNATTEND}Extend") is None
+        )
+    assert [p.find(f"{UNATTEND}Extend") is not None for p in created].index(True) == (
+        len(created) - 1
+    )
+    target = int(root.find(f".//{UNATTEND}InstallTo/{UNATTEND}PartitionID").text)
+    assert modified[target - 1].findtext(f"{UNATTEND}Format") == "NTFS"
+    assert created[target - 1].findtext(f"{UNATTEND}Type") == "Primary"
+    types = {p.findtext(f"{UNATTEND}Type") for p in created}
+    bios = CASES[name].profile.machine.firmware == "bios"
+    assert types == ({"Primary"} if bios else {"EFI", "MSR", "Primary"})
+
+
+@pytest.mark.parametrize("secret", ["s3cret!", METACHARACTERS, "a", "‘’"])
+@every_case
+def test_passwords_decode(name: str, secret: str) -> None:
+    """base64(UTF-16LE(password + element name)), §5.2."""
+    root = answer_xml(name, secret.replace("😀", "😀"))
+    found = list(root.iter(f"{UNATTEND}PlainText"))
+    assert len(found) >= 2
+    for plain_text in found:
+        assert plain_text.text == "false"
+        holder = plain_text.getparent()
+        value = base64.b64decode(holder.findtext(f"{UNATTEND}Value")).decode("utf-16-le")
+        assert value == secret + etree.QName(holder).localname
+
+
+@every_case
+def test_nothing_holds_a_literal_secret(name: str) -> None:
+    disc = disc_of(name)
+    assert METACHARACTERS not in repr(disc)
+    for text in _golden_files(disc).values():
+        assert METACHARACTERS not in text
+
+
+def _fields(model: BaseModel, path: str = "") -> dict[str, list[tuple[Any, Any]]]:
+    """Every field path to (value, default); items of lists share one path."""
+    found: dict[str, list[tuple[Any, Any]]] = {}
+    for name, field in type(model).model_fields.items():
+        value, where = getattr(model, name), f"{path}.{name}" if path else name
+        found.setdefault(where, []).append((value, field.get_default(call_default_factory=True)))
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, BaseModel):
+                label = f"{where}<{type(item).__name__}>" if isinstance(value, tuple) else where
+                for below, pairs in _fields(item, label).items():
+                    found.setdefault(below, []).extend(pairs)
+    return found
+
+
+ONE_VALUE_ONLY = {"kind", "windows.architecture"}
+"""Fields whose type has a single value."""
+
+
+def test_every_field_is_set_by_some_case() -> None:
+    seen: dict[str, list[tuple[Any, Any]]] = {}
+    for case in CASES.values():
+        for path, pairs in _fields(case.profile).items():
+            seen.setdefault(path, []).extend(pairs)
+    assert "windows.steps<CommandStep>.timeout" in seen
+    same = {path for path, pairs in seen.items() if all(v == d for v, d in pairs)}
+    assert same == ONE_VALUE_ONLY
+
+
+def test_every_model_of_a_profile_occurs() -> None:
+    """Otherwise the test above would not see the fields of a model that no case uses."""
+    used: set[type[BaseModel]] = set()
+    for case in CASES.values():
+        _models(case.profile, used)
+    known = {
+        model
+        for module in ("machine", "model", "windows")
+        for model in vars(__import__(f"provisioner.profile.{module}", fromlist=["x"])).values()
+        if isinstance(model, type)
+        and issubclass(model, BaseModel)
+        and model.__module__ == f"provisioner.profile.{module}"
+    }
+    assert known == used
+    assert Profile in known
+
+
+def _models(model: BaseModel, used: set[type[BaseModel]]) -> None:
+    used.add(type(model))
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, BaseModel):
+                _models(item, used)
+
+
+def test_case_names_are_unique() -> None:
+    assert len(CASES) == len(cases())
+    assert all(isinstance(case, Case) for case in CASES.values())
