@@ -19,8 +19,8 @@ SYSTEM_MIB = 500
 """The active partition of a BIOS machine. Microsoft's minimum is 100; feature updates of Windows 10
 need room on it ("We couldn't update the system reserved partition"), and 500 is what the graphical
 Setup of Windows 10 made for years."""
-WINDOWS_MINIMUM_MIB = 20 * 1024
-"""64-bit Windows (Microsoft, same pages)."""
+WINDOWS_MINIMUM_MIB = 20 * 1000**3 // MIB + 1
+"""20 GB for 64-bit Windows (Microsoft, same pages)."""
 HEADROOM_MIB = 4 * 1024
 """Beside the applied image: page file, Setup's own files, first-boot logs."""
 SLACK_MIB = 4

@@ -177,7 +177,7 @@ def problem_members(problem: Problem) -> dict[str, Any]:
 
 def count_line(problems: Iterable[Problem]) -> str:
     """`2 errors, 1 warning`."""
-    counts = {severity: 0 for severity in Severity}
+    counts = dict.fromkeys(Severity, 0)
     for problem in problems:
         counts[problem.severity] += 1
     parts = [

@@ -47,12 +47,12 @@ def build_parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     parser = Parser(
         prog="provisioner",
-        description="Turns a YAML profile into a Windows machine that installed itself, on libvirt.",
+        description="Turns a YAML profile into a Windows machine that installed itself.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"provisioner {__version__}")
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument(
         "--json", action="store_true", help="print one JSON object per line on standard output"
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from provisioner.cli.console import TerminalConsole
 from provisioner.cli.environment import Environment
-from provisioner.errors import FailedError, Place, UsageError
+from provisioner.errors import FailedError, Place, ProvisionerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from provisioner.resources import Resources
     from provisioner.run.world import World
     from provisioner.secret import Secret, SecretSlot
-    from provisioner.store.machine import Machines
+    from provisioner.store.machine import Machines, MachineStore
     from provisioner.templating import Templates
 
 DEFAULT_EPOCH = 315_532_800
@@ -190,8 +190,21 @@ class Session:
             probe=lambda: probe_kvm(environment.cache),
             pool=pool,
         )
-        self._open.callback(opened.close)
+        self._open.callback(self._close, opened, store)
         return opened
+
+    def _close(self, opened: Hypervisor, store: MachineStore) -> None:
+        """Closes a connection; an embed root that was opened only to look around goes again."""
+        from provisioner.host.keeper_client import KeptHypervisor
+
+        looked_only = isinstance(opened, KeptHypervisor) and not store.exists()
+        try:
+            if looked_only and isinstance(opened, KeptHypervisor) and not opened.domains():
+                opened.remove_root()
+        except ProvisionerError:
+            pass  # another terminal is just making this machine
+        finally:
+            opened.close()
 
     def where(self, name: str | None, uri: str | None) -> Where:
         """The connection to use; a machine that exists stays where it is."""
@@ -298,7 +311,6 @@ class Session:
 
     def ways_in(self, world: World) -> tuple[str, ...]:
         """How a person reaches the machine."""
-        from provisioner.errors import ProvisionerError
         from provisioner.store.machine import Phase
 
         state = world.store.load()
@@ -372,4 +384,3 @@ def _seconds(started: float | None, finished: float | None) -> float | None:
     if started is None:
         return None
     return round((finished or time.time()) - started, 1)
-

@@ -48,11 +48,11 @@ def verdict(line: str) -> Verdict | None:
     `Security Violation` is the firmware's word for a loader whose signature the enrolled keys do
     not accept; the EFI shell and the boot manager menu mean that nothing bootable was left.
     """
-    if "Security Violation" in line or "Access Denied" in line and "BdsDxe" in line:
+    if "Security Violation" in line or ("Access Denied" in line and "BdsDxe" in line):
         return Verdict.SECURITY_VIOLATION
     if "UEFI Interactive Shell" in line or "BdsDxe: No bootable option or device was found" in line:
         return Verdict.NOTHING_BOOTABLE
-    if line.startswith("grub>") or line.startswith("grub rescue>"):
+    if line.startswith(("grub>", "grub rescue>")):
         return Verdict.BOOT_LOADER_PROMPT
     return None
 

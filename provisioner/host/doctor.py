@@ -1,6 +1,6 @@
 """Looks a host over: what works, what does not, and the one command that mends it.
 
-Judges what it is given (facts, probe, a way to find programs); connecting is done by the caller.
+`judge` decides on what it is given; `examine` looks, and gives it that.
 """
 
 from __future__ import annotations
@@ -9,12 +9,17 @@ import os
 import shlex
 import shutil
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 from provisioner.errors import ProvisionerError
+from provisioner.host.connect import Where, connect, default_embed_base
+from provisioner.host.keeper_client import KeptHypervisor
+from provisioner.host.libvirt_errors import libvirt_module
+from provisioner.host.probe import probe_kvm
 from provisioner.ports import Accelerator, HostFacts, Mode
 
 GIB = 1024**3
@@ -42,34 +47,22 @@ class Distribution(StrEnum):
     ARCH = "arch"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fix:
-    """One command for each family; None where there is none."""
-
-    debian: str | None
-    fedora: str | None
-    arch: str | None
-
-    def on(self, distribution: Distribution | None) -> str | None:
-        """The command for this host; Debian's where the family is unknown."""
-        match distribution:
-            case Distribution.FEDORA:
-                return self.fedora
-            case Distribution.ARCH:
-                return self.arch
-            case _:
-                return self.debian
+Fixes = Mapping[Distribution, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """`id` is stable, `what` was looked at, `why` says what was found."""
+    """`id` is stable, `what` was looked at, `why` says what was found.
+
+    `fixes` holds one command for each family that has one, `fix` the one for this host.
+    """
 
     id: str
     level: Level
     what: str
     why: str
-    fix: Fix | None = None
+    fixes: Fixes = field(default_factory=dict)
+    fix: str | None = None
 
 
 def distribution(os_release: str) -> Distribution | None:
@@ -99,18 +92,41 @@ def distribution(os_release: str) -> Distribution | None:
 
 
 def examine(
+    *, where: Where, environment: Mapping[str, str], state: Path, cache: Path, uid: int
+) -> tuple[Finding, ...]:
+    """Looks at this host through one connection; nothing stays behind but what libvirt caches."""
+    find_program = partial(shutil.which, path=environment.get("PATH"))
+    accelerator = probe_kvm(cache)
+    binding: ProvisionerError | None = None
+    try:
+        libvirt_module()
+    except ProvisionerError as err:
+        binding = err
+    return judge(
+        facts=_facts(where, environment, state, cache, uid, accelerator),
+        accelerator=accelerator,
+        binding=binding,
+        state_folder=state,
+        uid=uid,
+        find_program=find_program,
+        family=distribution(_os_release()),
+    )
+
+
+def judge(
     *,
     facts: HostFacts | ProvisionerError,
     accelerator: Accelerator,
     binding: ProvisionerError | None,
     state_folder: Path,
     uid: int,
-    find_program: Callable[[str], str | None] = shutil.which,
+    find_program: Callable[[str], str | None],
+    family: Distribution | None,
 ) -> tuple[Finding, ...]:
     """Everything, the most basic first. `facts` is what looking failed with where it failed;
     `binding` why the Python module libvirt is missing.
     """
-    return (
+    findings = (
         _kvm(accelerator),
         _binding(binding),
         _program("qemu", "qemu-system-x86_64", find_program, QEMU),
@@ -120,61 +136,119 @@ def examine(
         _state_folder(state_folder, uid),
         *(_host(facts, uid) if isinstance(facts, HostFacts) else ()),
     )
+    return tuple(replace(found, fix=_for_host(found.fixes, family)) for found in findings)
 
 
-QEMU = Fix(
+def _facts(
+    where: Where,
+    environment: Mapping[str, str],
+    state: Path,
+    cache: Path,
+    uid: int,
+    accelerator: Accelerator,
+) -> HostFacts | ProvisionerError:
+    base = environment.get("PROVISIONER_EMBED_BASE")
+    home = Path(environment.get("HOME", "/"))
+    try:
+        hypervisor = connect(
+            where,
+            machine="doctor",
+            folder=state,
+            cache=cache,
+            embed_base=Path(base) if base else default_embed_base(uid=uid, home=home),
+            probe=lambda: accelerator,
+        )
+        try:
+            return hypervisor.facts()
+        finally:
+            hypervisor.close()
+            if isinstance(hypervisor, KeptHypervisor) and where.root is None:
+                hypervisor.remove_root()
+    except ProvisionerError as err:
+        return err
+
+
+def _os_release() -> str:
+    for path in (Path("/etc/os-release"), Path("/usr/lib/os-release")):
+        try:
+            return path.read_text("utf-8", "replace")
+        except OSError:
+            continue
+    return ""
+
+
+def _for_host(fixes: Fixes, family: Distribution | None) -> str | None:
+    """All of them, named, where the family is unknown and it matters."""
+    if not fixes:
+        return None
+    if family is not None:
+        return fixes.get(family)
+    if len(set(fixes.values())) == 1:
+        return next(iter(fixes.values()))
+    return "; ".join(f"{name.value.title()}: {command}" for name, command in fixes.items())
+
+
+def _fixes(*, debian: str, fedora: str, arch: str) -> Fixes:
+    return {
+        Distribution.DEBIAN: debian,
+        Distribution.FEDORA: fedora,
+        Distribution.ARCH: arch,
+    }
+
+
+def _everywhere(command: str) -> Fixes:
+    return dict.fromkeys(Distribution, command)
+
+
+QEMU = _fixes(
     debian="sudo apt install qemu-system-x86",
     fedora="sudo dnf install qemu-kvm",
     arch="sudo pacman -S qemu-base",
 )
-QEMU_IMG = Fix(
+QEMU_IMG = _fixes(
     debian="sudo apt install qemu-utils",
     fedora="sudo dnf install qemu-img",
     arch="sudo pacman -S qemu-img",
 )
-LIBVIRT = Fix(
+LIBVIRT = _fixes(
     debian="sudo apt install libvirt-daemon-system libvirt-clients",
     fedora="sudo dnf install libvirt-daemon-kvm libvirt-client",
     arch="sudo pacman -S libvirt",
 )
-BINDING = Fix(
+BINDING = _fixes(
     debian="sudo apt install gcc pkg-config python3-dev libvirt-dev"
     " && pip install 'provisioner[libvirt]'",
     fedora="sudo dnf install gcc pkgconf python3-devel libvirt-devel"
     " && pip install 'provisioner[libvirt]'",
     arch="sudo pacman -S base-devel libvirt && pip install 'provisioner[libvirt]'",
 )
-FIRMWARE = Fix(
+FIRMWARE = _fixes(
     debian="sudo apt install ovmf",
     fedora="sudo dnf install edk2-ovmf",
     arch="sudo pacman -S edk2-ovmf",
 )
-SWTPM = Fix(
+SWTPM = _fixes(
     debian="sudo apt install swtpm swtpm-tools",
     fedora="sudo dnf install swtpm swtpm-tools",
     arch="sudo pacman -S swtpm",
 )
 
 
-def _everywhere(command: str) -> Fix:
-    return Fix(debian=command, fedora=command, arch=command)
-
-
 def _kvm(accelerator: Accelerator) -> Finding:
     what = "hardware virtualisation (KVM)"
     if accelerator.kvm:
         return Finding(id="kvm", level=Level.OK, what=what, why="a tiny guest ran at full speed")
-    fix = None
+    fixes: Fixes = {}
     if "group kvm" in accelerator.reason:
-        fix = _everywhere("sudo usermod -aG kvm $USER  # then log in again")
+        fixes = _everywhere("sudo usermod -aG kvm $USER  # then log in again")
     elif "there is no" in accelerator.reason:
-        fix = _everywhere("sudo modprobe -a kvm_intel kvm_amd")
+        fixes = _everywhere("sudo modprobe -a kvm_intel kvm_amd")
     return Finding(
         id="kvm",
         level=Level.WARN,
         what=what,
         why=f"{accelerator.reason}; machines run in software, ten to thirty times slower",
-        fix=fix,
+        fixes=fixes,
     )
 
 
@@ -182,15 +256,17 @@ def _binding(error: ProvisionerError | None) -> Finding:
     what = "Python module libvirt"
     if error is None:
         return Finding(id="python-libvirt", level=Level.OK, what=what, why="installed")
-    return Finding(id="python-libvirt", level=Level.FAIL, what=what, why=error.message, fix=BINDING)
+    return Finding(
+        id="python-libvirt", level=Level.FAIL, what=what, why=error.message, fixes=BINDING
+    )
 
 
 def _program(
-    name: str, program: str, find_program: Callable[[str], str | None], fix: Fix
+    name: str, program: str, find_program: Callable[[str], str | None], fixes: Fixes
 ) -> Finding:
     path = find_program(program)
     if path is None:
-        return Finding(id=name, level=Level.FAIL, what=program, why="not installed", fix=fix)
+        return Finding(id=name, level=Level.FAIL, what=program, why="not installed", fixes=fixes)
     return Finding(id=name, level=Level.OK, what=program, why=path)
 
 
@@ -198,12 +274,12 @@ def _libvirt(facts: HostFacts | ProvisionerError, uid: int) -> Iterator[Finding]
     what = "libvirt"
     if isinstance(facts, ProvisionerError):
         join = "join the group libvirt" in (facts.hint or "")
-        fix = (
+        fixes = (
             _everywhere("sudo usermod -aG libvirt $USER  # then log in again")
             if join and uid
             else LIBVIRT
         )
-        yield Finding(id="libvirt", level=Level.FAIL, what=what, why=facts.message, fix=fix)
+        yield Finding(id="libvirt", level=Level.FAIL, what=what, why=facts.message, fixes=fixes)
         return
     number = ".".join(map(str, facts.libvirt_version))
     qemu = ".".join(map(str, facts.qemu_version))
@@ -213,7 +289,7 @@ def _libvirt(facts: HostFacts | ProvisionerError, uid: int) -> Iterator[Finding]
             level=Level.FAIL,
             what=what,
             why=f"version {number} is older than {'.'.join(map(str, OLDEST_LIBVIRT))}",
-            fix=LIBVIRT,
+            fixes=LIBVIRT,
         )
     else:
         yield Finding(
@@ -226,7 +302,7 @@ def _libvirt(facts: HostFacts | ProvisionerError, uid: int) -> Iterator[Finding]
             level=Level.OK if found else Level.FAIL,
             what=words,
             why="a firmware descriptor offers it" if found else "no firmware descriptor offers it",
-            fix=None if found else FIRMWARE,
+            fixes={} if found else FIRMWARE,
         )
 
 
@@ -240,7 +316,7 @@ def _swtpm(
         missing = [name for name in ("swtpm", "swtpm_setup") if find_program(name) is None]
         reason = f"not installed: {', '.join(missing)}" if missing else ""
     if reason:
-        return Finding(id="swtpm", level=Level.FAIL, what=what, why=reason, fix=SWTPM)
+        return Finding(id="swtpm", level=Level.FAIL, what=what, why=reason, fixes=SWTPM)
     return Finding(id="swtpm", level=Level.OK, what=what, why="swtpm and swtpm_setup are there")
 
 
@@ -253,7 +329,7 @@ def _state_folder(folder: Path, uid: int) -> Finding:
             level=Level.FAIL,
             what=what,
             why=f"you may not write to {there}",
-            fix=_everywhere(f"sudo install -d -o $USER -m 700 {shlex.quote(str(folder))}"),
+            fixes=_everywhere(f"sudo install -d -o $USER -m 700 {shlex.quote(str(folder))}"),
         )
     status = there.stat()
     if there == folder and (status.st_uid != uid or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
@@ -262,7 +338,7 @@ def _state_folder(folder: Path, uid: int) -> Finding:
             level=Level.WARN,
             what=what,
             why="others can write there; it holds passwords and discs",
-            fix=_everywhere(f"chmod 700 {shlex.quote(str(folder))}"),
+            fixes=_everywhere(f"chmod 700 {shlex.quote(str(folder))}"),
         )
     return Finding(id="state-folder", level=Level.OK, what=what, why="writable by you")
 
@@ -280,7 +356,7 @@ def _host(facts: HostFacts, uid: int) -> Iterator[Finding]:
             level=Level.WARN,
             what="libvirt networks",
             why="none is active; machines get a user-mode network with loopback forwards",
-            fix=_everywhere("sudo virsh net-start default && sudo virsh net-autostart default"),
+            fixes=_everywhere("sudo virsh net-start default && sudo virsh net-autostart default"),
         )
     if uid:
         # virtlogd makes a rotated log readable by root only: facts/standin.md §2.
@@ -289,7 +365,7 @@ def _host(facts: HostFacts, uid: int) -> Iterator[Finding]:
             level=Level.WARN,
             what="serial log",
             why="the system daemon's log file becomes root's after 2 MiB",
-            fix=_everywhere("echo 'max_size = 0' | sudo tee -a /etc/libvirt/virtlogd.conf"),
+            fixes=_everywhere("echo 'max_size = 0' | sudo tee -a /etc/libvirt/virtlogd.conf"),
         )
 
 
@@ -306,5 +382,5 @@ def _room(facts: HostFacts) -> Finding:
         level=Level.WARN if free >= ROOM_NEEDED else Level.FAIL,
         what=what,
         why=f"{why}; an installed Windows takes about 20 GiB, and updates more",
-        fix=_everywhere(f"df -h {shlex.quote(facts.storage.folder)}"),
+        fixes=_everywhere(f"df -h {shlex.quote(facts.storage.folder)}"),
     )

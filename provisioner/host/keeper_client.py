@@ -128,6 +128,11 @@ class KeptHypervisor:
         with self._guard:
             self._hang_up()
 
+    def remove_root(self) -> tuple[str, ...]:
+        """For `delete`, once the domain is undefined: lets go of the root and deletes it."""
+        self.close()
+        return remove_root(self._root)
+
     def _ask(self, method: str, **arguments: Any) -> Any:
         with self._guard:
             connection = self._connected()

@@ -65,9 +65,9 @@ SHUTOFF_CRASHED = 3
 class LibvirtHypervisor:
     """Implements `ports.Hypervisor` on one open connection.
 
-    `folder` is the machine's own (files in folder modes, scratch space otherwise); `machine`
-    prefixes its volumes in a shared pool. `probe` says whether KVM works; it is asked only by
-    `facts`.
+    `folder` is the machine's own (files in folder modes, scratch space otherwise); `machine` and
+    a hyphen begin the names of its volumes in a shared pool. `probe` says whether KVM works; only
+    `facts` asks it.
     """
 
     def __init__(

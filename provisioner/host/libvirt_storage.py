@@ -1,6 +1,7 @@
 """A machine's files as volumes of a libvirt pool (system daemon).
 
-The pool is shared, so each volume is called `MACHINE+FILE`; only those are ever listed or deleted.
+The pool is shared with others: the caller's file names begin with the machine's name and a hyphen,
+and nothing is deleted but what the caller names. A volume's path is the pool's folder and its name.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class PoolStorage:
     ) -> None:
         self._scratch = scratch
         self._connection = connection
-        self._prefix = f"{plain_name(machine)}+"
+        self._prefix = f"{machine}-"
         self._wanted = pool
 
     def record(self) -> Storage:
@@ -61,7 +62,7 @@ class PoolStorage:
                     f"the disk {file_name} exists already in the pool {pool.name()}",
                     hint="it belongs to an earlier machine: provisioner delete removes it",
                 )
-            volume = pool.createXML(_volume_xml(self._prefix + file_name, size, "qcow2"), 0)
+            volume = pool.createXML(_volume_xml(file_name, size, "qcow2"), 0)
             return str(volume.path())
 
     def store_file(self, file_name: str, write: Callable[[Path], None]) -> str:
@@ -80,7 +81,7 @@ class PoolStorage:
             self.delete_file(name)
             with translated(f"store {name}"):
                 # Uploaded as raw bytes whatever it is; a refresh then recognises qcow2.
-                volume = pool.createXML(_volume_xml(self._prefix + name, size, "raw"), 0)
+                volume = pool.createXML(_volume_xml(name, size, "raw"), 0)
                 try:
                     self._upload(volume, path, size)
                 except BaseException:
@@ -105,10 +106,9 @@ class PoolStorage:
         with translated("list the storage pool"):
             # Somebody may have removed or added files by hand; a pool notices when refreshed.
             pool.refresh(0)
-            names = sorted(name for name in pool.listVolumes() if name.startswith(self._prefix))
             return {
-                name.removeprefix(self._prefix): pool.storageVolLookupByName(name).info()[2]
-                for name in names
+                name: pool.storageVolLookupByName(name).info()[2]
+                for name in sorted(pool.listVolumes())
             }
 
     def backing_of(self, path: str) -> Medium | None:
@@ -130,9 +130,12 @@ class PoolStorage:
         )
 
     def holds(self, path: str) -> bool:
-        """Whether this is one of our volumes, so that libvirt may give it to QEMU's user."""
+        """Whether this is one of the machine's volumes, which libvirt may give to QEMU's user."""
         pool = self._pool(make=False)
-        return pool is not None and path.startswith(f"{_folder(pool)}/{self._prefix}")
+        if pool is None:
+            return False
+        with translated("look at the storage pool"):
+            return path.startswith(f"{_folder(pool)}/{self._prefix}")
 
     def _upload(self, volume: Any, path: Path, size: int) -> None:
         stream = self._connection.newStream(0)
@@ -200,7 +203,7 @@ class PoolStorage:
     def _volume(self, pool: Any, file_name: str) -> Any | None:
         libvirt = libvirt_module()
         try:
-            return pool.storageVolLookupByName(self._prefix + plain_name(file_name))
+            return pool.storageVolLookupByName(plain_name(file_name))
         except libvirt.libvirtError as err:
             if code_of(err) == NO_VOLUME:
                 return None

@@ -36,9 +36,8 @@ class Account:
     name: str
 
 
-def account(user: tuple[int, int]) -> Account:
+def account(uid: int, gid: int) -> Account:
     """The account behind a uid and gid, as `HostFacts.qemu_user` gives them."""
-    uid, gid = user
     try:
         name = pwd.getpwuid(uid).pw_name
         groups = frozenset(os.getgrouplist(name, gid))
@@ -47,13 +46,13 @@ def account(user: tuple[int, int]) -> Account:
     return Account(uid=uid, gid=gid, groups=groups, name=name)
 
 
-def require_readable(path: Path, user: tuple[int, int]) -> None:
+def require_readable(path: Path, *, uid: int, gid: int) -> None:
     """HostError with the exact `setfacl` lines where that user cannot read the file.
 
     Bits and ACLs are evaluated; as root the result is confirmed by a child process of that user,
     which is what counts on file systems with rules of their own.
     """
-    who = account(user)
+    who = account(uid, gid)
     if who.uid == 0:
         return
     lines = missing_permissions(path, who)

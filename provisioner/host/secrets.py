@@ -185,14 +185,11 @@ class FileSecretStore:
             kept = json.loads(before) if before else {"version": 1, "generated": {}}
             kept.setdefault("key", secrets.token_hex(32))
             yield kept
-            after = json.dumps(kept, indent=2, sort_keys=True).encode() + b"\n"
+            after = json.dumps(kept, indent=2).encode() + b"\n"
             if after != before:
                 write_file(self._path, after)
         except (ValueError, KeyError) as err:
-            raise FailedError(
-                f"{self._path} is damaged",
-                hint="restore it from a backup; without it the generated passwords are lost",
-            ) from err
+            raise _damaged(self._path) from err
         finally:
             os.close(folder)
 
@@ -208,6 +205,27 @@ class FileSecretStore:
         return self._home / file[2:] if file.startswith("~/") else Path(file)
 
 
+def kept_secret(path: Path, name: str, *, length: int | None = None) -> Secret | None:
+    """A generated password that a machine's `secrets.json` keeps, None where there is none.
+
+    Of several lengths, made when the profile changed, the last made unless `length` says which.
+    """
+    try:
+        generated = json.loads(path.read_bytes())["generated"]
+    except FileNotFoundError:
+        return None
+    except OSError as err:
+        raise os_error(err, f"read {path}") from err
+    except (ValueError, KeyError, TypeError) as err:
+        raise _damaged(path) from err
+    found = [
+        value
+        for key, value in generated.items()
+        if key == f"{name}/{length}" or (length is None and key.rpartition("/")[0] == name)
+    ]
+    return Secret(found[-1]) if found else None
+
+
 def make_password(length: int, *, choose: Callable[[str], str] = secrets.choice) -> str:
     """Begins with a letter and holds all four classes that Windows counts."""
     while True:
@@ -215,6 +233,13 @@ def make_password(length: int, *, choose: Callable[[str], str] = secrets.choice)
         characters += [choose(UPPER + LOWER + DIGITS + SYMBOLS) for _ in range(length - 1)]
         if all(any(c in group for c in characters) for group in (UPPER, LOWER, DIGITS, SYMBOLS)):
             return "".join(characters)
+
+
+def _damaged(path: Path) -> FailedError:
+    return FailedError(
+        f"{path} is damaged",
+        hint="restore it from a backup; without it the generated passwords are lost",
+    )
 
 
 def _text(name: str, data: bytes, origin: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provisioner.errors import MediaError
 from provisioner.media.facts import Extent
@@ -27,7 +27,8 @@ class Disc:
     """What the file systems of an image hold.
 
     `descriptors` are the raw volume descriptors (for the fingerprint); `boot_files` maps the byte
-    where a file starts to its path, over every side; `readme_only` says that the ISO 9660 side
+    where a file starts to its path, over every side; `incomplete` says that some file goes on past
+    the end of the image; `readme_only` says that the ISO 9660 side
     holds a README and no more, beside a UDF volume; `declared` is the size in bytes that the volume
     claims, 0 when it claims none.
     """
@@ -38,6 +39,7 @@ class Disc:
     declared: int
     files: Mapping[str, tuple[Extent, ...]]
     boot_files: Mapping[int, str]
+    incomplete: bool
     readme_only: bool
     descriptors: bytes
     remarks: tuple[str, ...]
@@ -53,10 +55,10 @@ def read_disc(window: Window) -> Disc | None:
     has_udf = recognised(window)
     if not descriptors and not has_udf:
         return None
-    declared = _primary_size(descriptors)
     try:
         disc = _read_sides(window, descriptors, has_udf=has_udf)
     except Damaged as err:
+        declared = max(_primary_size(descriptors), _udf_size(window) if has_udf else 0)
         if declared > window.size:
             raise _truncated(window, declared) from err
         if isinstance(err, Unsupported):
@@ -68,15 +70,19 @@ def read_disc(window: Window) -> Disc | None:
             f"{window.path.name} is a damaged disc image: {err.message}",
             hint="compare its SHA-256 with the one its source publishes, or fetch it again",
         ) from err
-    cut = any("past the end" in remark for remark in disc.remarks)
-    if disc.declared > window.size and cut:
+    if disc.declared <= window.size:
+        return disc
+    if disc.incomplete:
         raise _truncated(window, disc.declared)
-    return disc
+    remark = (
+        f"the volume says {disc.declared:,} bytes, the file has {window.size:,}: no file is cut"
+    )
+    return replace(disc, remarks=(*disc.remarks, remark))
 
 
 def _read_sides(window: Window, descriptors: list[bytes], *, has_udf: bool) -> Disc:
-    volumes = read_volumes(window, descriptors)
     sides: list[tuple[Udf | Iso9660, Listing]] = []
+    volumes: list[Iso9660] = []
     remarks: list[str] = []
     failure: Damaged | None = None
     raw = b"".join(descriptors)
@@ -87,6 +93,12 @@ def _read_sides(window: Window, descriptors: list[bytes], *, has_udf: bool) -> D
             sides.append((udf, collect(udf, window)))
         except Damaged as err:
             failure = err
+    try:
+        volumes = read_volumes(window, descriptors)
+    except Damaged as err:
+        if not sides:
+            raise failure or err from err
+        remarks.append(f"the ISO 9660 side is damaged: {err.message}")
     for volume in reversed(volumes):  # Joliet before the primary volume
         try:
             sides.append((volume, collect(volume, window)))
@@ -117,6 +129,7 @@ def _read_sides(window: Window, descriptors: list[bytes], *, has_udf: bool) -> D
         declared=max(side.declared for side, _ in sides),
         files=listing.files,
         boot_files=boot_files,
+        incomplete=listing.incomplete,
         readme_only=readme_only,
         descriptors=raw,
         remarks=(*listing.remarks, *remarks),
@@ -148,6 +161,14 @@ def _primary_size(descriptors: list[bytes]) -> int:
         ),
         0,
     )
+
+
+def _udf_size(window: Window) -> int:
+    """End of the UDF volume in bytes, 0 when not even its descriptors can be read."""
+    try:
+        return read_volume(window).declared
+    except Damaged:
+        return 0
 
 
 def _truncated(window: Window, declared: int) -> MediaError:

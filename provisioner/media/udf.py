@@ -15,7 +15,7 @@ from provisioner.media.udf_volume import UdfVolume, check_tag, cs0, tagged
 from provisioner.media.walk import MAX_DIRECTORY_BYTES, Node
 from provisioner.media.window import Damaged, Extents, Window, joined, overlapping
 
-_FILE_ENTRY, _EXTENDED_FILE_ENTRY, _INDIRECT, _ALLOCATION = 261, 266, 248, 258
+_FILE_SET, _FILE_ENTRY, _EXTENDED_FILE_ENTRY, _INDIRECT, _ALLOCATION = 256, 261, 266, 248, 258
 _DIRECTORY = 4
 _FILES = frozenset({0, 5, 249})  # unspecified, bytes, real-time file
 _RECORDED, _NEXT = 0, 3  # what the two upper bits of an extent's length mean, 4/14.14.1.1
@@ -55,7 +55,12 @@ class Udf:
 
     @property
     def root(self) -> Node:
-        entry = self._entry(self.volume.root_icb)
+        """The root directory, which the file set descriptor names (4/14.1)."""
+        reference, number = self.volume.file_set
+        offset = self.volume.position(reference, number)
+        data = tagged(self.window, offset, number=number, identifiers={_FILE_SET})
+        number, reference = struct.unpack_from("<IH", data, 400 + 4)
+        entry = self._entry((reference, number))
         if entry.kind != _DIRECTORY:
             raise Damaged(f"{self.name}: the root is not a directory")
         return Node(name="", directory=True, extents=entry.extents)

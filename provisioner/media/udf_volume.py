@@ -1,14 +1,14 @@
-"""Finds a UDF volume: recognition sequence, anchor, volume descriptors, partition, root directory.
+"""Finds a UDF volume: recognition sequence, anchor, volume descriptors, partition.
 
-ECMA-167 3rd edition (clause numbers below) as narrowed by OSTA UDF 1.02 to 2.60. What follows the
-root directory is read by `udf`.
+ECMA-167 3rd edition (clause numbers below) as narrowed by OSTA UDF 1.02 to 2.60. What is
+inside the partition is read by `udf`.
 """
 
 from __future__ import annotations
 
 import binascii
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from provisioner.media.window import Damaged, Unsupported, Window
 
@@ -16,7 +16,6 @@ VDS_BLOCKS = 256
 """Most blocks of a volume descriptor sequence that are looked at; real ones have 16."""
 
 _PRIMARY, _ANCHOR, _POINTER, _PARTITION, _LOGICAL, _TERMINATOR = 1, 2, 3, 5, 6, 8
-_FILE_SET = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +30,16 @@ class Partition:
 class UdfVolume:
     """An opened volume. `revision` is binary coded decimal, 0x0102 for UDF 1.02.
 
-    `raw` holds the volume descriptors as read, for the fingerprint; `root_icb` is (partition
-    reference, block) of the root directory's file entry; `declared` the end of the last partition
-    in bytes.
+    `raw` holds the volume descriptors as read, for the fingerprint; `file_set` is (partition
+    reference, block) of the file set descriptor, which names the root; `declared` the end of the
+    last partition in bytes. Nothing of the partition itself has been read yet.
     """
 
     label: str
     revision: int
     block: int
     partitions: tuple[Partition, ...]
-    root_icb: tuple[int, int]
+    file_set: tuple[int, int]
     declared: int
     raw: bytes
 
@@ -185,19 +184,15 @@ def _logical_volume(
         raise Unsupported("its volume follows ECMA-167 but not OSTA UDF")
     partitions = tuple(_partition(newest, number) for number in _partition_numbers(logical))
     _, number, reference = struct.unpack_from("<IIH", logical, 248)
-    volume = UdfVolume(
+    return UdfVolume(
         label=label,
         revision=revision,
         block=block,
         partitions=partitions,
-        root_icb=(reference, number),
+        file_set=(reference, number),
         declared=max((p.start + p.blocks) * block for p in partitions),
         raw=raw,
     )
-    offset = volume.position(reference, number)
-    file_set = tagged(window, offset, number=number, identifiers={_FILE_SET})
-    _, root_number, root_reference = struct.unpack_from("<IIH", file_set, 400)
-    return replace(volume, root_icb=(root_reference, root_number))
 
 
 def _partition_numbers(logical: bytes) -> list[int]:

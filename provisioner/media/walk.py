@@ -21,6 +21,9 @@ MAX_DIRECTORY_BYTES = 64 << 20
 """All directories together: 200 bytes for each of 300,000 files."""
 
 
+_PAST_THE_END = "bytes past the end of the image"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """One directory entry. `extents` is None for content that is not bytes of the image."""
@@ -50,6 +53,8 @@ class Listing:
 
     files: dict[str, tuple[Extent, ...]]
     remarks: tuple[str, ...]
+    incomplete: bool
+    """Whether some file goes on past the end of the image."""
 
 
 def collect(filesystem: FileSystem, window: Window) -> Listing:
@@ -87,7 +92,7 @@ def collect(filesystem: FileSystem, window: Window) -> Listing:
             elif node.directory:
                 queue.append((path + "/", depth + 1, node))
             elif any(e.offset + e.length > window.size for e in node.extents):
-                odd.setdefault("bytes past the end of the image", []).append(path)
+                odd.setdefault(_PAST_THE_END, []).append(path)
             elif path in files:
                 odd.setdefault("the name of another file", []).append(path)
             else:
@@ -96,7 +101,7 @@ def collect(filesystem: FileSystem, window: Window) -> Listing:
         f"{filesystem.name}: {len(paths)} left out, with {why}: {paths[0][:200]!r}"
         for why, paths in odd.items()
     )
-    return Listing(files=files, remarks=remarks)
+    return Listing(files=files, remarks=remarks, incomplete=_PAST_THE_END in odd)
 
 
 def _sound(name: str) -> bool:

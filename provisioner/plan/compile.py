@@ -29,6 +29,7 @@ from provisioner.plan.steps import (
     WriteAnswerDisc,
     WriteBootOverlay,
     binary_size,
+    changed_bytes,
 )
 from provisioner.ports import HostFacts, Storage
 from provisioner.profile.model import Profile
@@ -96,7 +97,6 @@ def compile_machine(
         serial_log=serial_log,
         digest=digest(intent),
     )
-    install_drive, answer_drive = made.drives[0].target, made.drives[1].target
     return MachinePlan(
         name=profile.name,
         headline=f"{profile.name}: {edition_line_of(media.install, edition)}",
@@ -110,7 +110,7 @@ def compile_machine(
             *((names.boot,) if overlay else ()),
             *(names.disk(index) for index in range(len(made.disks))),
         ),
-        answer_drive=answer_drive,
+        answer_drive=made.drives[1].target,
         answer_file=names.answers,
         forwards=ports,
         users=disc.users,
@@ -177,26 +177,28 @@ def _steps(
 def _facts(
     sources: Sources, disc: AnswerDisc, boot: Boot, made: Devices, edition: Edition
 ) -> tuple[tuple[str, str], ...]:
-    match boot:
-        case NoPromptPatch():
-            changed = sum(old != new for old, new in zip(boot.old, boot.data, strict=True))
-            prompt = f"removed (overlay, {changed} bytes differ)"
-        case NoPromptNeeded(reason=reason):
-            prompt = f"none ({reason})"
-        case NoPromptImpossible(reason=reason):
-            prompt = f"answered by key presses: {reason}"
     files = list(disc.tree.files())
     size = sum(_planned(part) for _, file in files for part in file.content)
     rows = [
         ("answer disc", f"{len(files)} files, {binary_size(size)}{disc.drivers_summary}"),
         ("disk layout", disc.layout.describe()),
         ("product key", disc.product_key.reason),
-        ("boot prompt", prompt),
+        ("boot prompt", _prompt(boot)),
         ("machine", f"{_machine(sources, made)} on {sources.host.uri}"),
     ]
     if disc.autologon_note:
         rows.append(("autologon", disc.autologon_note))
     return tuple(rows)
+
+
+def _prompt(boot: Boot) -> str:
+    match boot:
+        case NoPromptPatch():
+            return f"removed (overlay, {changed_bytes(boot)} bytes differ)"
+        case NoPromptNeeded(reason=reason):
+            return f"none ({reason})"
+        case NoPromptImpossible(reason=reason):
+            return f"answered by key presses: {reason}"
 
 
 def _machine(sources: Sources, made: Devices) -> str:

@@ -61,23 +61,26 @@ def digest(intent: Mapping[str, str]) -> str:
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[str, ...]:
     """What differs between two intents, one line each, in path order.
 
-    Hashes of files are not shown: they follow from a profile key or from other templates.
+    Differing files and domain XML are only named where no key of the profile explains them: then
+    the templates or this version of provisioner have changed.
     """
-    lines = []
+    lines, consequences = [], []
     for path in sorted(old.keys() | new.keys()):
         before, after = old.get(path), new.get(path)
         if before == after:
             continue
-        if path.startswith("secret."):
-            lines.append(f"{path.removeprefix('secret.')}: another value")
-        elif path.startswith("file."):
-            lines.append(f"answer disc: {path.removeprefix('file.')} differs")
+        if path.startswith("file."):
+            consequences.append(f"answer disc: {path.removeprefix('file.')} differs")
         elif path == "domain":
-            lines.append("domain XML differs")
+            consequences.append("the domain XML differs")
+        elif path.startswith("secret."):
+            lines.append(f"{path.removeprefix('secret.')}: another value")
+        elif path.endswith(".fingerprint"):
+            lines.append(f"{path.removesuffix('.fingerprint')}: another disc")
         elif before is None:
             lines.append(f"{path}: {after} (was not there)")
         elif after is None:
             lines.append(f"{path}: removed (was {before})")
         else:
             lines.append(f"{path}: {after} (was {before})")
-    return tuple(lines)
+    return tuple(lines or consequences)

@@ -105,7 +105,7 @@ def describe(step: Step) -> str:
             files = sum(1 for _ in tree.files())
             return f"write the answer disc {label}, {files} files"
         case WriteBootOverlay(base=base, patch=patch):
-            changed = sum(old != new for old, new in zip(patch.old, patch.data, strict=True))
+            changed = changed_bytes(patch)
             return f"let {base.name} boot without a key: overlay, {changed} bytes differ"
         case CreateDisk(size=size):
             return f"make a disk of {binary_size(size)}"
@@ -128,6 +128,11 @@ _READY: dict[ReadyWhen, str] = {
     "serial": "the guest says on its serial port that it is ready",
     "power-off": "the guest turns itself off",
 }
+
+
+def changed_bytes(patch: NoPromptPatch) -> int:
+    """How many bytes of the disc look different through the overlay."""
+    return sum(old != new for old, new in zip(patch.old, patch.data, strict=True))
 
 
 def binary_size(size: int) -> str:

@@ -9,6 +9,8 @@ from provisioner.errors import Place, Problem, Severity
 from provisioner.profile.fields import Path
 from provisioner.profile.yamlfile import Node
 
+LONGEST_MESSAGE = 300
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -48,12 +50,18 @@ class Places:
         """The finding with its place."""
         find = self.key if finding.on_key else self.value
         return Problem(
-            message=finding.message,
+            message=_one_line(finding.message),
             rule=finding.rule,
             severity=finding.severity,
             place=find(*finding.path),
-            hint=finding.hint,
+            hint=None if finding.hint is None else _one_line(finding.hint),
         )
+
+
+def _one_line(text: str) -> str:
+    """A message that names a value of many lines still fits one."""
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"
 
 
 def places_of(root: Node) -> Places:

@@ -65,12 +65,9 @@ def reference_from(value: object) -> SecretRef:
             return Generated(generate=_length(argument))
         case "plain":
             return Plain(plain=_literal(argument))
-    raise BadValue(
-        f"'{kind}' is no source of a secret",
-        rule=RULE,
-        hint=did_you_mean(str(kind), KINDS) or _WAYS,
-        at=(str(kind),),
-    )
+    # The key is not named: `{hunter2}` is a mapping with that key.
+    near = did_you_mean(str(kind), KINDS)
+    raise BadValue("this is no source of a secret", rule=RULE, hint=near or _WAYS, at=(str(kind),))
 
 
 def _text(argument: object, kind: str, pattern: str, example: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 from provisioner.errors import GuestError, ProvisionerError
 from provisioner.guest.listener import Heard
@@ -20,16 +21,12 @@ def save_evidence(world: World, plan: MachinePlan, error: GuestError, heard: Hea
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "reason.txt").write_text(f"{error.message}\n{error.hint or ''}\n")
     (folder / "last-lines.txt").write_text("\n".join(heard.last_lines) + "\n")
-    try:
+    with suppress(ProvisionerError):  # it may have turned itself off, or have no display
         picture = world.hypervisor.screenshot(plan.name)
         suffix = "png" if picture.media_type == "image/png" else "ppm"
         (folder / f"screen.{suffix}").write_bytes(picture.data)
-    except ProvisionerError:
-        pass  # it has turned itself off, or has no display
-    try:
+    with suppress(ProvisionerError):  # where libvirt is gone, the rest is worth keeping
         (folder / "domain.xml").write_text(world.hypervisor.domain_xml(plan.name))
-    except ProvisionerError:
-        pass  # libvirt is gone; the rest is worth keeping all the same
     if world.store.serial_log.exists():
         (folder / "serial.log").write_bytes(world.store.serial_log.read_bytes())
     error.hint = f"{error.hint}\nscreenshot, serial log and XML: {folder}"

@@ -35,10 +35,12 @@ LOADING = 4 * 2**20
 AGENT_TIMEOUT = 2.0
 SPACE_BAR = 57
 
-_VERDICTS = {
+_VERDICTS: dict[Verdict, tuple[str, str]] = {
     Verdict.SECURITY_VIOLATION: (
-        "the firmware refused the disc's boot loader: its signature is not one the enrolled "
-        "Secure Boot keys accept (Security Violation)",
+        (
+            "the firmware refused the disc's boot loader: its signature is not one the enrolled "
+            "Secure Boot keys accept (Security Violation)"
+        ),
         "use a disc with a signed loader, or `machine.firmware: uefi` to do without Secure Boot",
     ),
     Verdict.NOTHING_BOOTABLE: (
@@ -108,11 +110,7 @@ def wait_ready(step: WaitReady, guest: Guest) -> None:
     while True:
         _take_in(guest)
         heard = guest.listener.heard
-        if heard.failure is not None:
-            raise GuestError(
-                f"{step.name} gave up: {heard.failure}",
-                hint=f"its serial log: {guest.world.store.serial_log}",
-            )
+        _stop_when_failed(guest, step.name)
         if step.when == "serial" and heard.ready:
             return
         record = guest.world.hypervisor.domain(step.name)
@@ -121,9 +119,10 @@ def wait_ready(step: WaitReady, guest: Guest) -> None:
             if step.when == "power-off" and state is DomainState.OFF:
                 return
             _stop_when_asked(guest, step.name)
-            _take_in(guest)  # its last words
+            _take_in(guest)
+            _stop_when_failed(guest, step.name)  # its last words
             raise GuestError(
-                f"{step.name} turned itself off during: {heard.failure or heard.stage}",
+                f"{step.name} turned itself off during: {heard.stage}",
                 hint=f"its serial log: {guest.world.store.serial_log}",
             )
         if state is DomainState.PAUSED:
@@ -188,6 +187,14 @@ def _stop_when_off(guest: Guest, name: str) -> None:
     if record is None or record.state in (DomainState.OFF, DomainState.CRASHED):
         _stop_when_asked(guest, name)
         raise GuestError(f"{name} turned itself off while it was to boot from the install disc")
+
+
+def _stop_when_failed(guest: Guest, name: str) -> None:
+    failure = guest.listener.heard.failure
+    if failure is not None:
+        raise GuestError(
+            f"{name} gave up: {failure}", hint=f"its serial log: {guest.world.store.serial_log}"
+        )
 
 
 def _stop_when_asked(guest: Guest, name: str) -> None:

@@ -37,7 +37,7 @@ def _profile(name: str, *, product: str = "windows-11", **rest: Any) -> Profile:
     return Profile.model_validate_json(
         json.dumps(
             {
-                "name": name,
+                "name": name[:15].strip("-"),
                 "windows": windows,
                 "machine": machine,
                 "media": media,
@@ -90,9 +90,7 @@ def _server(
 
 
 def _other(name: str, image: Edition, *, profile: Profile, **disc: Any) -> Case:
-    return Case(
-        name=name, profile=profile, install=install_disc(image, **disc), edition=image
-    )
+    return Case(name=name, profile=profile, install=install_disc(image, **disc), edition=image)
 
 
 def cases() -> tuple[Case, ...]:
@@ -122,7 +120,7 @@ def cases() -> tuple[Case, ...]:
             users=[
                 {
                     "name": "Jürgen",
-                    "display_name": "Jürgen \"Jü\" Größe",
+                    "display_name": 'Jürgen "Jü" Größe',
                     "description": "naïve 😀",
                     "groups": ["Administrators", "Remote Desktop Users"],
                     "password": {"keyring": "provisioner/jürgen"},
@@ -197,7 +195,6 @@ def cases() -> tuple[Case, ...]:
 def _shipped_profiles() -> tuple[Case, ...]:
     install, pro = windows_11()
     server = edition("ServerStandard", index=2, installation_type="Server")
-    demo = _shipped("demo")
     return (
         Case(
             name="shipped-windows-11", profile=_shipped("windows-11"), install=install, edition=pro
@@ -208,7 +205,13 @@ def _shipped_profiles() -> tuple[Case, ...]:
             install=install_disc(server),
             edition=server,
         ),
-        Case(name="shipped-demo", profile=demo, install=install, edition=pro),
+        Case(
+            name="shipped-demo",
+            profile=_shipped("demo"),
+            install=install,
+            edition=pro,
+            drivers=driver_disc(),
+        ),
     )
 
 

@@ -35,9 +35,7 @@ every_case = pytest.mark.parametrize("name", CASES)
 @cache
 def disc_of(name: str) -> AnswerDisc:
     case = CASES[name]
-    return compose(
-        case.profile, case.install, case.edition, case.drivers, templates=TEMPLATES
-    )
+    return compose(case.profile, case.install, case.edition, case.drivers, templates=TEMPLATES)
 
 
 def redacted(text: Text) -> str:
@@ -119,7 +117,7 @@ def test_there_is_no_golden_folder_without_a_case() -> None:
 @every_case
 def test_is_written_as_setup_reads_it(name: str) -> None:
     """windows-setup.md §6.7: ASCII, CRLF, utf-8 declared, no byte-order mark."""
-    data = filled(answer_file(name), METACHARACTERS.replace("😀", ""))
+    data = filled(answer_file(name), METACHARACTERS)
     assert data.startswith(b'<?xml version="1.0" encoding="utf-8"?>\r\n<unattend ')
     assert data.isascii()
     assert data.count(b"\n") == data.count(b"\r\n") == data.count(b"\r")
@@ -224,7 +222,7 @@ def test_disk_layout(name: str) -> None:
 @every_case
 def test_passwords_decode(name: str, secret: str) -> None:
     """base64(UTF-16LE(password + element name)), §5.2."""
-    root = answer_xml(name, secret.replace("😀", "😀"))
+    root = answer_xml(name, secret)
     found = list(root.iter(f"{UNATTEND}PlainText"))
     assert len(found) >= 2
     for plain_text in found:

@@ -206,11 +206,11 @@ class Workshop:
             "efi/boot/bootx64.efi": loaders.SIGNED_SHIM.read_bytes(),
             "sources/install.wim": self.install_wim(disk_boot),
         }
-        for path, prompt in (
-            (discs.UEFI_LOADER, "always"),
-            (discs.UEFI_LOADER_NOPROMPT, "never"),
+        for path, grub in (
+            (discs.UEFI_LOADER, loaders.SIGNED_GRUB),
+            (discs.UEFI_LOADER_NOPROMPT, loaders.SIGNED_GRUB_NOPROMPT),
         ):
-            files[path] = loaders.signed_efisys(prompt=prompt, kernel=kernel, ramdisk=ramdisk)
+            files[path] = loaders.signed_efisys(grub=grub, kernel=kernel, ramdisk=ramdisk)
         discs.write_install_disc(self.media.secure_boot, files, efi_partition=True)
 
     def make_drivers(self) -> None:

@@ -136,7 +136,11 @@ def _write(iso: pycdlib.PyCdlib, target: Path, *, label: str | None = None) -> N
 
 
 def _add_efi_partition(path: Path) -> None:
-    """Fill one MBR entry, type 0xEF, over the UEFI boot image; sectors of 512 bytes."""
+    """Fill one MBR entry, type 0xEF, over the UEFI boot image.
+
+    In units of 2048 bytes, the disc's own block: so counts GRUB, whereas a hybrid image for USB
+    sticks would need 512.
+    """
     block = next(block for platform, _, block in boot_entries(path) if platform == 0xEF)
     with path.open("r+b") as stream:
         stream.seek(block * 2048)
@@ -144,7 +148,8 @@ def _add_efi_partition(path: Path) -> None:
         sectors = int.from_bytes(boot_sector[19:21], "little") or int.from_bytes(
             boot_sector[32:36], "little"
         )
-        entry = struct.pack("<B3sB3sII", 0, b"\xfe\xff\xff", 0xEF, b"\xfe\xff\xff", block * 4, sectors)
+        beyond = b"\xfe\xff\xff"
+        entry = struct.pack("<B3sB3sII", 0, beyond, 0xEF, beyond, block, sectors // 4)
         stream.seek(446)
         stream.write(entry)
         stream.seek(510)

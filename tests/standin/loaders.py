@@ -18,9 +18,13 @@ from pathlib import Path
 FLOPPY_SIZE = 1_474_560
 """Microsoft's efisys.bin is the image of a 1.44 MB floppy (facts/iso-usb.md §2.1)."""
 
-SIGNED_GRUB = Path("/usr/lib/grub/x86_64-efi-signed/gcdx64.efi.signed")
-"""The build for discs: its built-in script looks for /.disk/info on every device when its own
-/boot/grub is missing. The same file serves the disk, where /boot/grub is on the same partition."""
+_SIGNED = Path("/usr/lib/grub/x86_64-efi-signed")
+SIGNED_GRUB = _SIGNED / "gcdx64.efi.signed"
+"""The build for discs. When its own /boot/grub is missing, its built-in script looks for
+/.disk/info on every device. The same file serves the disk, where /boot/grub is beside it."""
+SIGNED_GRUB_NOPROMPT = _SIGNED / "grubx64.efi.signed"
+"""The build for disks, with the same built-in script. GRUB cannot see from which El Torito image
+it came, so the two images' loaders must differ: only this one has the module `luks2`."""
 SIGNED_SHIM = Path("/usr/lib/shim/shimx64.efi.signed")
 
 PROMPT = "Press any key to boot from CD or DVD..."
@@ -65,8 +69,8 @@ UDF_BOOT = DiscBoot(marker=DISC_FILE, kernel="/standin/vmlinuz", ramdisk="/stand
 def disc_script(*, prompt: str, boot: DiscBoot = UDF_BOOT, bios: bool = False) -> str:
     """The grub.cfg of a disc.
 
-    `prompt` is `always`, `never` or `bootfix`: as Microsoft's BIOS loader does, ask only if
-    boot/bootfix.bin is on the disc.
+    `prompt` is `always`, `never`, `bootfix`: as Microsoft's BIOS loader does, ask only if
+    boot/bootfix.bin is on the disc, or `loader`: ask unless it is `SIGNED_GRUB_NOPROMPT` that runs.
 
     Any key: in a GRUB menu Enter runs the default entry, which a timeout does as well, but a key
     press removes the variable `timeout`. Printable keys are hotkeys. Cursor keys alone do not
@@ -121,8 +125,10 @@ def disc_script(*, prompt: str, boot: DiscBoot = UDF_BOOT, bios: bool = False) -
         case "bootfix":
             lines += ["if [ -f ($root)/boot/bootfix.bin ]; then", *menu]
             lines += ["else", "start_setup no", "fi"]
+        case "loader":
+            lines += ["if insmod luks2; then", "start_setup no", "else", *menu, "fi"]
         case _:
-            message = f"prompt must be always, never or bootfix, not {prompt!r}"
+            message = f"prompt must be always, never, bootfix or loader, not {prompt!r}"
             raise ValueError(message)
     return "\n".join(lines) + "\n"
 
@@ -191,20 +197,25 @@ def efisys(*, prompt: str) -> bytes:
     return fat_image({"EFI/BOOT/BOOTX64.EFI": grub}, size=FLOPPY_SIZE)
 
 
-def signed_efisys(*, prompt: str, kernel: bytes, ramdisk: bytes) -> bytes:
-    """The FAT image of the Secure Boot disc, with everything inside."""
+def signed_efisys(*, grub: Path, kernel: bytes, ramdisk: bytes) -> bytes:
+    """The FAT image of the Secure Boot disc, with everything inside.
+
+    Which image GRUB reads from is decided by the disc's one partition, whatever image the
+    firmware took: their files beside the loader are the same.
+    """
     boot = DiscBoot(
         marker="/.disk/info", kernel="/standin/vmlinuz", ramdisk="/standin/setup.img"
     )
     files = {
         "EFI/BOOT/BOOTX64.EFI": SIGNED_SHIM.read_bytes(),
-        "EFI/BOOT/grubx64.efi": SIGNED_GRUB.read_bytes(),
+        "EFI/BOOT/grubx64.efi": grub.read_bytes(),
         ".disk/info": b"stand-in for Windows Setup\n",
-        "boot/grub/grub.cfg": disc_script(prompt=prompt, boot=boot).encode(),
+        "boot/grub/grub.cfg": disc_script(prompt="loader", boot=boot).encode(),
         "standin/vmlinuz": kernel,
         "standin/setup.img": ramdisk,
     }
-    mebibytes = sum(map(len, files.values())) // 2**20 + 4
+    # The same size for both builds of GRUB: only then can an overlay swap the images.
+    mebibytes = (len(kernel) + len(ramdisk)) // 2**20 + 12
     return fat_image(files, size=mebibytes * 2**20)
 
 

@@ -1,1 +1,1 @@
-"""One module per command. Each has HELP, `configure` and `run`, and imports what is heavy in `run`."""
+"""One module per command: HELP, `configure` and `run`, which imports what is heavy."""

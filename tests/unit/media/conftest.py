@@ -27,7 +27,11 @@ def boot_wim(images: Path) -> Path:
 @pytest.fixture(scope="session")
 def windows_iso(images: Path, install_wim: Path, boot_wim: Path) -> Path:
     """Windows 11 in Microsoft's shape: UDF with everything, BIOS and UEFI boot entries."""
-    files = {**WINDOWS_FILES, "sources/boot.wim": boot_wim, "sources/install.wim": install_wim}
+    files: dict[str, bytes | Path] = {
+        **WINDOWS_FILES,
+        "sources/boot.wim": boot_wim,
+        "sources/install.wim": install_wim,
+    }
     return make_bridge(images / "windows.iso", files)
 
 

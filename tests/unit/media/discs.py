@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import pycdlib
 
@@ -103,15 +104,15 @@ def make_bridge(
     for folder in sorted(folders, key=lambda f: (len(f.parts), str(f))):
         iso.add_directory(udf_path=f"/{folder.as_posix()}")
     loaders = {name: f"/BOOT{n}.;1" for n, (name, _, _) in enumerate(boot)}
-    opened = []
+    opened: list[BinaryIO] = []
     for name, content in files.items():
         if isinstance(content, Path):
             opened.append(content.open("rb"))
-            stream, size = opened[-1], content.stat().st_size
+            size = content.stat().st_size
         else:
-            stream, size = io.BytesIO(content), len(content)
-        hidden = {"iso_path": loaders[name]} if name in loaders else {}
-        iso.add_fp(stream, size, udf_path=f"/{name}", **hidden)
+            opened.append(io.BytesIO(content))
+            size = len(content)
+        iso.add_fp(opened[-1], size, iso_path=loaders.get(name), udf_path=f"/{name}")
     for name, platform, sectors in boot:
         iso.add_eltorito(
             loaders[name], boot_load_size=sectors, platform_id=platform, efi=platform == 0xEF

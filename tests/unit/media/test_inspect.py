@@ -27,6 +27,7 @@ from tests.unit.media.discs import (
     make_wim,
     run,
 )
+from tests.unit.media.udf_image import UdfImage
 
 
 def test_a_windows_disc(windows_iso: Path) -> None:
@@ -60,7 +61,11 @@ def test_the_medium_is_not_touched(windows_iso: Path) -> None:
 
 def test_an_evaluation_server(tmp_path: Path, boot_wim: Path) -> None:
     wim = make_wim(tmp_path / "install.wim", SERVER, build=26100)
-    files = {**WINDOWS_FILES, "sources/boot.wim": boot_wim, "sources/install.wim": wim}
+    files: dict[str, bytes | Path] = {
+        **WINDOWS_FILES,
+        "sources/boot.wim": boot_wim,
+        "sources/install.wim": wim,
+    }
     facts = inspect(make_bridge(tmp_path / "s.iso", files, label="SSS_X64FREE_EN-US_DV9"))
     assert (facts.product, facts.evaluation) == ("windows-server-2025", True)
 
@@ -68,7 +73,11 @@ def test_an_evaluation_server(tmp_path: Path, boot_wim: Path) -> None:
 def test_an_esd_and_the_languages_of_setup(tmp_path: Path, boot_wim: Path) -> None:
     """No lang.ini: the languages of boot.wim. Solid: known from the header."""
     esd = make_wim(tmp_path / "install.esd", SERVER[:1], build=20348, extra=["--solid"])
-    files = {"setup.exe": b"MZ", "sources/boot.wim": boot_wim, "sources/install.esd": esd}
+    files: dict[str, bytes | Path] = {
+        "setup.exe": b"MZ",
+        "sources/boot.wim": boot_wim,
+        "sources/install.esd": esd,
+    }
     facts = inspect(make_bridge(tmp_path / "s.iso", files, boot=()))
     assert facts.languages == ("fr-FR",)
     assert facts.wims[1].solid
@@ -77,7 +86,7 @@ def test_an_esd_and_the_languages_of_setup(tmp_path: Path, boot_wim: Path) -> No
 
 def test_a_rebuilt_disc_without_udf(tmp_path: Path, install_wim: Path, boot_wim: Path) -> None:
     """Windows media rebuilt by xorriso: Joliet instead of UDF."""
-    files = {
+    files: dict[str, bytes] = {
         **WINDOWS_FILES,
         "sources/boot.wim": boot_wim.read_bytes(),
         "sources/install.wim": install_wim.read_bytes(),
@@ -93,13 +102,20 @@ def test_a_rebuilt_disc_without_udf(tmp_path: Path, install_wim: Path, boot_wim:
 def test_missing_parts_of_a_split_image_are_told(tmp_path: Path, boot_wim: Path) -> None:
     data = bytearray(make_wim(tmp_path / "install.swm", SERVER[:1]).read_bytes())
     data[40:44] = b"\x01\x00\x03\x00"
-    files = {"setup.exe": b"MZ", "sources/boot.wim": boot_wim, "sources/install.swm": bytes(data)}
+    files: dict[str, bytes | Path] = {
+        "setup.exe": b"MZ",
+        "sources/boot.wim": boot_wim,
+        "sources/install.swm": bytes(data),
+    }
     facts = inspect(make_bridge(tmp_path / "s.iso", files, boot=()))
     assert facts.remarks == ("install.swm is split in 3, but only parts 1 are here",)
 
 
 def test_a_boot_wim_that_is_none_is_a_remark(tmp_path: Path, install_wim: Path) -> None:
-    files = {"sources/boot.wim": b"dummy", "sources/install.wim": install_wim}
+    files: dict[str, bytes | Path] = {
+        "sources/boot.wim": b"dummy",
+        "sources/install.wim": install_wim,
+    }
     facts = inspect(make_bridge(tmp_path / "s.iso", files, boot=()))
     assert facts.languages == ("en-US", "de-DE")
     assert "sources/boot.wim" in facts.remarks[0]
@@ -180,6 +196,53 @@ def test_a_truncated_disc_names_both_sizes(tmp_path: Path, windows_iso: Path, ke
         inspect(path)
     assert f"{len(data):,}" in caught.value.message
     assert f"{path.stat().st_size:,}" in caught.value.message
+
+
+def test_a_truncated_pure_udf_image(tmp_path: Path) -> None:
+    image = UdfImage()
+    big = image.file(b"x" * 5000, size=1 << 30)
+    path = tmp_path / "cut.udf"
+    image.write(path, image.directory({"install.wim": (big, False)}))
+    whole = path.stat().st_size
+    os.truncate(path, 300 << 20)
+    with pytest.raises(MediaError, match="is truncated") as caught:
+        inspect(path)
+    assert f"{300 << 20:,}" in caught.value.message
+    os.truncate(path, 261 * 2048)  # not even the directory is left
+    with pytest.raises(MediaError, match="is truncated"):
+        inspect(path)
+    assert whole > 1 << 30
+
+
+def test_a_cut_that_hits_no_file_is_a_remark(tmp_path: Path, answer_iso: Path) -> None:
+    data = answer_iso.read_bytes()
+    path = tmp_path / "cut.iso"
+    path.write_bytes(data[: -100 * 2048])  # xorriso pads with 150 sectors
+    facts = inspect(path)
+    assert "Autounattend.xml" in facts.files
+    assert "no file is cut" in facts.remarks[-1]
+
+
+def test_a_damaged_iso_side_beside_udf_is_a_remark(tmp_path: Path, windows_iso: Path) -> None:
+    data = bytearray(windows_iso.read_bytes())
+    data[16 * 2048 + 128] = 7
+    path = tmp_path / "odd.iso"
+    path.write_bytes(data)
+    facts = inspect(path)
+    assert facts.product == "windows-11"
+    assert facts.remarks == (
+        "the ISO 9660 side is damaged: the ISO 9660 volume claims blocks of 2055 bytes",
+    )
+
+
+def test_a_damaged_udf_side_beside_a_readme_is_an_error(tmp_path: Path, windows_iso: Path) -> None:
+    data = bytearray(windows_iso.read_bytes())
+    at = data.index(b"\x00\x01\x02\x00", 257 * 2048)  # the file set descriptor
+    data[at + 8] ^= 0xFF
+    path = tmp_path / "odd.iso"
+    path.write_bytes(data)
+    with pytest.raises(MediaError, match="damaged disc image"):
+        inspect(path)
 
 
 @pytest.mark.parametrize(

@@ -223,7 +223,9 @@ class Scene:
             files=(f"{stem}-answers.iso", f"{stem}-boot.qcow2", f"{stem}.qcow2"),
             answer_drive="sdc",
             answer_file=f"{stem}-answers.iso",
-            forwards=(ForwardedPort(service="rdp", guest_port=3389, host_port=forwards.get("rdp", 0)),),
+            forwards=(
+                ForwardedPort(service="rdp", guest_port=3389, host_port=forwards.get("rdp", 0)),
+            ),
             users=("dev",),
         )
 

@@ -54,10 +54,11 @@ function Send-Warning([string]$Message) {
 # Remembers the first failure only: what follows may be its consequence.
 function Set-Failure($Record) {
     Write-Host ($Record | Out-String)
+    $message = [string]$Record.Exception.Message
+    # The host reads lines up to 8192 bytes, and a character can take six.
+    if ($message.Length -gt 1000) { $message = $message.Substring(0, 1000) }
     if ($null -eq $script:failure) {
-        $script:failure = [ordered]@{
-            event = 'failed'; stage = $script:stage; message = [string]$Record.Exception.Message
-        }
+        $script:failure = [ordered]@{ event = 'failed'; stage = $script:stage; message = $message }
     }
 }
 
@@ -82,6 +83,19 @@ Enter-Stage 'first-logon'
 try {
     # Windows adds one to LogonCount; this takes it back.
     Set-ItemProperty -LiteralPath $winlogon -Name AutoLogonCount -Type DWord -Value 0
+
+    Enter-Stage 'drivers'
+    foreach ($folder in '$WinPEDriver$', 'drivers') {
+        $root = Join-Path $disc $folder
+        if (-not (Test-Path -LiteralPath $root)) { continue }
+        foreach ($inf in Get-ChildItem -LiteralPath $root -Filter *.inf -Recurse -File) {
+            $arguments = '/add-driver "{0}" /install' -f $inf.FullName
+            $code = Invoke-Bounded -Log "driver-$($inf.BaseName)" -Program 'pnputil.exe' -Arguments $arguments -Seconds 300
+            # 259: no device wants it, or it is in use already. 3010: complete after a reboot.
+            if ($code -notin 0, 259, 3010) { Send-Warning "driver $($inf.Name): pnputil exited $code" }
+        }
+    }
+    $stage = 'first-logon'
 } catch {
     Set-Failure $_
 }
@@ -140,6 +154,25 @@ public static uint Forget(string name) {
     }
 } catch {
     Set-Failure $_
+}
+
+# Last, because an agent that answers says that everything before it is done.
+if ($null -eq $failure) {
+    Enter-Stage 'agent'
+    try {
+        $installer = Join-Path $PSScriptRoot 'agent\qemu-ga.msi'
+        $arguments = '/i "{0}" /qn /norestart' -f $installer
+        foreach ($attempt in 1..20) {
+            $code = Invoke-Bounded -Log 'guest-agent' -Program 'msiexec.exe' -Arguments $arguments -Seconds 900
+            # 1618: another installation is running.
+            if ($code -ne 1618) { break }
+            Start-Sleep -Seconds 15
+        }
+        if ($code -notin 0, 3010) { throw "the installer of the guest agent exited $code" }
+        Get-Service -Name QEMU-GA | Where-Object { $_.Status -ne 'Running' } | Start-Service
+    } catch {
+        Set-Failure $_
+    }
 }
 
 if ($null -ne $failure) {

@@ -54,10 +54,11 @@ function Send-Warning([string]$Message) {
 # Remembers the first failure only: what follows may be its consequence.
 function Set-Failure($Record) {
     Write-Host ($Record | Out-String)
+    $message = [string]$Record.Exception.Message
+    # The host reads lines up to 8192 bytes, and a character can take six.
+    if ($message.Length -gt 1000) { $message = $message.Substring(0, 1000) }
     if ($null -eq $script:failure) {
-        $script:failure = [ordered]@{
-            event = 'failed'; stage = $script:stage; message = [string]$Record.Exception.Message
-        }
+        $script:failure = [ordered]@{ event = 'failed'; stage = $script:stage; message = $message }
     }
 }
 

@@ -1,0 +1,2 @@
+@chcp 65001 >nul
+echo Grüße

@@ -1,0 +1,101 @@
+"""The stand-in for Windows Setup, written from the fact sheets alone, takes every case.
+
+Its pure parts only: the whole of it runs in the boot tests.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from provisioner.answers.disc import AnswerDisc
+from tests.golden.cases import Case
+from tests.golden.test_answers import CASES, answer_file, disc_of, every_case, filled
+from tests.standin.setup import image, layout, oobe, specialize, windows_pe
+from tests.standin.setup.answers import AnswerFile, read_answer_file
+from tests.standin.setup.settings_check import check_pass
+
+PASSWORD = "Pa$$w0rd <&> 'x' \"y\" %z% äß"
+KEY_UNKNOWN = "server-2019-drivers"
+"""The stand-in's table has no keys of Server 2019."""
+OWN_KEY = "FFFFF-FFFFF-FFFFF-FFFFF-FFFFF"
+
+
+def _read(name: str) -> tuple[Case, AnswerDisc, AnswerFile]:
+    secret = OWN_KEY if name.startswith("own-key") else PASSWORD
+    answer = read_answer_file(filled(answer_file(name), secret), "E:\\Autounattend.xml")
+    assert answer.notes == ()
+    return CASES[name], disc_of(name), answer
+
+
+@every_case
+def test_settings(name: str) -> None:
+    _, _, answer = _read(name)
+    for configuration_pass in ("windowsPE", "specialize", "oobeSystem"):
+        assert check_pass(answer, configuration_pass) == ()
+
+
+@every_case
+def test_windows_pe(name: str) -> None:
+    case, disc, answer = _read(name)
+    setup = answer.component("windowsPE", "Setup")
+    assert setup is not None
+    language = windows_pe.read_language(answer, case.install.languages)
+    assert language.ui_language == disc.languages.setup
+    user_data = windows_pe.read_user_data(setup)
+    assert user_data.full_name == case.profile.windows.owner
+    assert user_data.organization == (case.profile.windows.organization or "")
+    assert windows_pe.mask_key(user_data.key) != ""
+
+    firmware = "bios" if case.profile.machine.firmware == "bios" else "uefi"
+    size = case.profile.machine.disks[0].size.bytes // 1024**2
+    disk = layout.Disk(disk_id=0, device="/dev/vda", bus="virtio", size_mib=size)
+    plans = layout.plan_disks(setup.find("DiskConfiguration"), [disk], firmware=firmware)
+    plan, target = layout.install_target(setup.find("ImageInstall"), plans, firmware=firmware)
+    assert target.number == disc.layout.windows_partition
+    if case.profile.windows.recovery is not None:
+        recovery = plan.partitions[-1]
+        assert recovery.size_mib >= case.profile.windows.recovery.bytes / 1024**2
+        assert recovery.label == "Recovery"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in CASES if name not in ("own-key-unknown-edition", KEY_UNKNOWN)]
+)
+def test_image(name: str) -> None:
+    case, _, answer = _read(name)
+    setup = answer.component("windowsPE", "Setup")
+    images = [
+        image.Image(
+            index=e.index,
+            name=e.name,
+            description=e.description,
+            display_name=e.display_name,
+            edition_id=e.edition_id,
+            architecture="9",
+            build=str(e.version[2]),
+            languages=e.languages,
+        )
+        for e in case.install.editions
+    ]
+    key = windows_pe.read_user_data(setup).key
+    chosen = image.select_image(images, key=key, metadata=windows_pe.read_metadata(setup))
+    assert chosen.index == case.edition.index
+
+
+@every_case
+def test_specialize_and_oobe(name: str) -> None:
+    case, disc, answer = _read(name)
+    windows = case.profile.windows
+    identity = specialize.specialize(answer, full_name="", organization="")
+    assert identity.computer_name == disc.computer_name
+    assert identity.time_zone == windows.locale.timezone.windows_id
+    assert identity.rdp["enabled"] is windows.remote.rdp
+    experience = oobe.out_of_box(answer, computer_name=identity.computer_name)
+    assert experience.notes == ()
+    assert [(a.name, a.groups) for a in experience.accounts] == [
+        (user.name, user.groups) for user in windows.users
+    ]
+    assert experience.auto_logon is not None
+    assert experience.auto_logon.username == disc.autologon.user
+    (command,) = experience.first_logon_commands
+    assert disc.marker.replace("/", "\\") in command.line
