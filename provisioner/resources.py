@@ -5,6 +5,7 @@ Given its folders; never asks the environment.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ class Resources:
 
         `other_than` is the file that asks: a user's `windows-11` may extend the shipped one.
         """
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+            return None
         for folder in self._folders("profiles"):
             path = folder / f"{name}.yaml"
             if path.is_file() and (other_than is None or not path.samefile(other_than)):

@@ -107,8 +107,9 @@ class Templates:
         )
 
     def names(self) -> tuple[str, ...]:
-        """Every template, sorted."""
-        return tuple(self._environment.list_templates(extensions=["j2"]))
+        """Every template by its own name, sorted."""
+        names = self._environment.list_templates(extensions=["j2"])
+        return tuple(name for name in names if not name.startswith("shipped/"))
 
     def render(self, name: str, context: Mapping[str, Any]) -> Rendered:
         """One template with this context, or TemplateError with the template's name and line."""

@@ -60,7 +60,7 @@ def read_layers(source: str | Path, *, resources: Resources, home: Path, cwd: Pa
         root = Node(value=entries, place=document.root.place)
         stack.append(Layer(path=path, shown=shown, root=root))
         if extends is None or extends.node.value is None:
-            return Layers(stack=tuple(stack), problems=tuple(problems), complete=not problems)
+            return Layers(stack=tuple(stack), problems=tuple(problems), complete=True)
         found = _next(extends, stack, resources=resources, home=home)
         if isinstance(found, Problem):
             return Layers(stack=tuple(stack), problems=(*problems, found), complete=False)

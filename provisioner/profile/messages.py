@@ -140,11 +140,10 @@ def _finding(located: _Located, data: Any, model: type[BaseModel]) -> Finding:
             return _range(path, f"'{key}' must be at most {context['le']}, not {value}")
         case "string_too_short" | "too_short":
             return _range(path, f"'{key}' is empty")
-        case "string_too_long":
-            count = len(value) if isinstance(value, str) else 0
-            return _range(
-                path, f"'{key}' has {count} characters, at most {context['max_length']} are allowed"
-            )
+        case "string_too_long" | "too_long":
+            what = "characters" if isinstance(value, str) else "items"
+            most = context["max_length"]
+            return _range(path, f"'{key}' has {len(value)} {what}, at most {most} are allowed")
         case kind if kind in _MISMATCHES or kind == "literal_error":
             return Finding(
                 path=path,

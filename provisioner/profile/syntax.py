@@ -86,6 +86,10 @@ _COMPLAINTS = (
     _Complaint("expected ',' or '}'", "this '{' is never closed, or a ',' is missing",
                at_start=True),
     _Complaint(
+        "found '<stream end>'",
+        "the file ends here, and a bracket or brace is still open",
+    ),
+    _Complaint(
         "expected <block end>",
         "this line does not fit the lines above it",
         "keys of one mapping begin in the same column",

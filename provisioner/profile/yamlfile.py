@@ -326,7 +326,7 @@ class _Builder:
 
 def _resolved(event: yaml.ScalarEvent) -> Scalar:
     text: str = event.value
-    if event.style or event.tag is not None:
+    if event.style:
         return text
     if text in _NULL:
         return None

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,57 +91,43 @@ def define_foreign(root: Path) -> None:
 
 
 def discard(hypervisor: Hypervisor) -> None:
-    """Ends every machine of ours that a test left."""
+    """Ends every machine of ours that a test left, and its files."""
     for record in hypervisor.domains():
         if record.ownership is not None:
             hypervisor.destroy(record.name)
             hypervisor.undefine(record.name)
+    for name in hypervisor.stored_files():
+        hypervisor.delete_file(name)
 
 
-def _fake(folder: Path, _cache: Path, _cleanup: ExitStack) -> Hypervisor:
-    fake = FakeHypervisor()
-    fake.add_foreign(foreign_xml())
-    return fake
-
-
-def _test_driver(folder: Path, _cache: Path, _cleanup: ExitStack) -> Hypervisor:
-    node = folder / "node.xml"
-    node.write_text(NODE.format(foreign=FOREIGN))
-    return LibvirtHypervisor(
-        f"test://{node}", mode=Mode.TEST, machine="w1", folder=folder / "files", probe=no_kvm
-    )
-
-
-def _direct(folder: Path, cache: Path, cleanup: ExitStack) -> Hypervisor:
-    root = Path(os.environ[DIRECT])  # one root for all tests: one per process is the limit
-    if not root.exists():
-        prepare_root(root, uid=os.getuid(), cache=cache)
-        define_foreign(root)
-        keep_capabilities(root, cache)
-    return LibvirtHypervisor(
-        f"qemu:///embed?root={root}",
-        mode=Mode.EMBED,
-        machine="w1",
-        folder=folder / "files",
-        probe=no_kvm,
-    )
-
-
-def _kept(folder: Path, cache: Path, cleanup: ExitStack) -> Hypervisor:
+@pytest.fixture(scope="session")
+def root(cache: Path) -> Iterator[Path]:
+    """One embed root for all tests, with somebody else's domain in it."""
+    given = os.environ.get(DIRECT)
+    folder = Path(given or tempfile.mkdtemp(prefix="pc"))
+    folder.chmod(0o755)
     root = folder / "r"
     prepare_root(root, uid=os.getuid(), cache=cache)
     define_foreign(root)
     keep_capabilities(root, cache)
-    cleanup.callback(remove_root, root)
-    return KeptHypervisor(root, folder=folder / "files", cache=cache, probe=no_kvm)
+    yield root
+    if not given:
+        remove_root(root)
+        shutil.rmtree(folder)
 
 
-HOSTS: dict[str, Callable[[Path, Path, ExitStack], Hypervisor]] = {
-    "fake": _fake,
-    "test": _test_driver,
-    "direct": _direct,
-    "kept": _kept,
-}
+@pytest.fixture(scope="session")
+def direct(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LibvirtHypervisor]:
+    """One connection: libvirt 9.0 does not open a root again in the process that closed it."""
+    opened = LibvirtHypervisor(
+        f"qemu:///embed?root={root}",
+        mode=Mode.EMBED,
+        machine="w1",
+        folder=tmp_path_factory.mktemp("files"),
+        probe=no_kvm,
+    )
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(
@@ -154,8 +140,25 @@ HOSTS: dict[str, Callable[[Path, Path, ExitStack], Hypervisor]] = {
 )
 def host(request: pytest.FixtureRequest, short_folder: Path, cache: Path) -> Iterator[Host]:
     kind = str(request.param)
+    files = short_folder / "files"
+    hypervisor: Hypervisor
+    match kind:
+        case "fake":
+            hypervisor = FakeHypervisor()
+            hypervisor.add_foreign(foreign_xml())
+        case "test":
+            node = short_folder / "node.xml"
+            node.write_text(NODE.format(foreign=FOREIGN))
+            hypervisor = LibvirtHypervisor(
+                f"test://{node}", mode=Mode.TEST, machine="w1", folder=files, probe=no_kvm
+            )
+        case "direct":
+            hypervisor = request.getfixturevalue("direct")
+        case _:
+            root = request.getfixturevalue("root")
+            hypervisor = KeptHypervisor(root, folder=files, cache=cache, probe=no_kvm)
     with ExitStack() as cleanup:
-        hypervisor = HOSTS[kind](short_folder, cache, cleanup)
-        cleanup.callback(hypervisor.close)
+        if kind != "direct":
+            cleanup.callback(hypervisor.close)
         cleanup.callback(discard, hypervisor)
         yield Host(kind=kind, hypervisor=hypervisor, folder=short_folder)

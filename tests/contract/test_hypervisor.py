@@ -295,7 +295,7 @@ def test_direct_embed() -> None:
         argv = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__)
         result = subprocess.run(
             (*argv, "-k", "direct and not test_direct_embed"),
-            env={**os.environ, DIRECT: f"{folder}/r"},
+            env={**os.environ, DIRECT: folder},
             capture_output=True,
             text=True,
             timeout=250,

@@ -19,6 +19,7 @@ from provisioner.host.domain_xml import (
     ownership_in,
     uuid_in,
 )
+from provisioner.host.storage import plain_name
 from provisioner.ports import (
     Accelerator,
     BlockCounters,
@@ -231,6 +232,7 @@ class FakeHypervisor:
 
     def create_disk(self, file_name: str, size: int) -> str:
         def act() -> str:
+            plain_name(file_name)
             if file_name in self.disks or file_name in self.files:
                 raise FailedError(f"{self._path(file_name)} exists already")
             self.disks[file_name] = size
@@ -240,6 +242,7 @@ class FakeHypervisor:
 
     def store_file(self, file_name: str, write: Callable[[Path], None]) -> str:
         def act() -> str:
+            plain_name(file_name)
             with tempfile.TemporaryDirectory(prefix="fake-") as folder:
                 path = Path(folder) / file_name
                 write(path)
@@ -250,6 +253,7 @@ class FakeHypervisor:
 
     def delete_file(self, file_name: str) -> None:
         def act() -> None:
+            plain_name(file_name)
             self.files.pop(file_name, None)
             self.disks.pop(file_name, None)
 

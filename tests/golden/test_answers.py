@@ -59,7 +59,7 @@ def answer_xml(name: str, secret: str = "s3cret!") -> Any:
 
 
 def _file(disc: AnswerDisc, path: str) -> File:
-    return dict((str(path), file) for path, file in disc.tree.files())[path]
+    return {str(p): file for p, file in disc.tree.files()}[path]
 
 
 def _listing(disc: AnswerDisc) -> str:

@@ -28,8 +28,10 @@ text = st.text(
         (
             "Password123",
             "AdministratorPassword",
-            "UABhAHMAcwB3AG8AcgBkADEAMgAzAEEAZABtAGkAbgBpAHMAdAByAGEAdABvAHIAUABhAHMAcwB3AG8AcgBk"
-            "AA==",
+            (
+                "UABhAHMAcwB3AG8AcgBkADEAMgAzAEEAZABtAGkAbgBpAHMAdAByAGEAdABvAHIAUABhAHMAcwB3"
+                "AG8AcgBkAA=="
+            ),
         ),
         # windows-setup.md §5.2.
         ("", "Password", "UABhAHMAcwB3AG8AcgBkAA=="),
@@ -121,7 +123,7 @@ def test_powershell_keeps_line_breaks() -> None:
 
 
 def read_echo(line: str) -> str:
-    """What `echo(` prints of a line in a batch file: `%%` becomes `%`, a caret hides what follows."""
+    """What `echo(` prints of a batch file's line: `%%` becomes `%`, a caret hides what follows."""
     expanded = re.sub("%%", "\0", line)
     assert "%" not in expanded, "cmd would look for a variable"
     found, at = [], 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from textwrap import dedent
+from typing import Any
 
 import pytest
 
@@ -73,8 +74,9 @@ CASES = [
     ),
     (
         "autologon of a switched-off Administrator",
-        "windows: {autologon: {user: Administrator}, "
-        "administrator: {enabled: false, password: {env: A}}}\n",
+        """\
+windows: {autologon: {user: Administrator}, administrator: {enabled: false, password: {env: A}}}
+""",
         "error[windows.autologon-user] 1:29",
         "remove windows.administrator.enabled, or log on somebody else",
     ),
@@ -168,7 +170,7 @@ CASES = [
 @pytest.mark.parametrize(
     ("text", "expected", "hint"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
-def test_each_rule(desk, text: str, expected: str, hint: str) -> None:  # type: ignore[no-untyped-def]
+def test_each_rule(desk: Any, text: str, expected: str, hint: str) -> None:
     desk.write("base.yaml", SOUND)
     desk.write("vm.yaml", f"{text}extends: base.yaml\n")
     found = {

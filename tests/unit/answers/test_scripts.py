@@ -1,0 +1,76 @@
+"""Every script that is rendered parses as PowerShell, and speaks the protocol's checksum."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import tree_sitter_powershell
+from tree_sitter import Language, Node, Parser
+
+from provisioner.resources import shipped_folder
+from provisioner.templating import Templates
+
+GOLDEN = Path(__file__).parents[2] / "golden/answers"
+SCRIPTS = sorted(GOLDEN.rglob("first-logon.ps1"))
+PARSER = Parser(Language(tree_sitter_powershell.language()))
+
+
+def broken(source: str) -> list[str]:
+    """What the grammar makes no sense of."""
+    found: list[str] = []
+    nodes: list[Node] = [PARSER.parse(source.encode()).root_node]
+    while nodes:
+        node = nodes.pop()
+        if node.type == "ERROR" or node.is_missing:
+            found.append(f"line {node.start_point.row + 1}: {(node.text or b'')[:60]!r}")
+        nodes.extend(node.children)
+    return found
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.parts[-3])
+def test_parses(path: Path) -> None:
+    assert broken(path.read_text(encoding="utf-8")) == []
+
+
+def test_the_parser_sees_errors() -> None:
+    assert SCRIPTS
+    assert broken("if ($a { 1 }")
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.parts[-3])
+def test_no_program_waits_without_a_limit(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("Start-Process") == 2, "only Invoke-Bounded starts programs"
+    assert "virtio-win-guest-tools" not in text, "the bundle hangs on 24H2"
+    assert not re.search(r"['\" ][D-Z]:\\", text), "no drive letters of ours"
+
+
+def test_the_order_of_a_first_logon() -> None:
+    """Cleanup always, the agent after it, `ready` last."""
+    text = (GOLDEN / "every-field/provision/first-logon.ps1").read_text()
+    places = [
+        text.index(mark)
+        for mark in (
+            "Enter-Stage 'drivers'",
+            "steps\\01-tools-folder.ps1",
+            "Transport HTTPS",
+            "Enter-Stage 'cleanup'",
+            "Panther\\unattend.xml",
+            "Enter-Stage 'agent'",
+            "Send-Event $failure",
+            "event = 'ready'",
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_checksum_constants() -> None:
+    """CRC-32's polynomial and start value, in decimal because PowerShell 5.1 reads the hexadecimal
+    ones as negative."""
+    source = Templates([shipped_folder() / "templates"])
+    assert "windows/scripts/first-logon.ps1.j2" in source.names()
+    text = SCRIPTS[0].read_text()
+    assert f"-bxor {0xEDB88320}" in text
+    assert text.count(str(0xFFFFFFFF)) == 2

@@ -1,0 +1,84 @@
+"""The shipped profiles and where they are found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner.profile.rules import computer_name
+from provisioner.profile.units import Size
+from provisioner.resources import Resources, shipped_folder
+from provisioner.secret import Generated
+
+
+def test_windows_11(desk: Any) -> None:
+    loaded = desk.load("windows-11", media={"install": "Win11.iso"})
+    profile = loaded.profile
+    assert loaded.problems == ()
+    assert profile.name == "windows-11"
+    assert profile.media.install == str(desk.cwd / "Win11.iso")
+    assert (profile.windows.product, profile.windows.edition) == ("windows-11", "Professional")
+    [user] = profile.windows.users
+    assert (user.groups, user.password) == (("Administrators",), Generated(generate=20))
+    assert profile.windows.remote.rdp
+    machine = profile.machine
+    assert (machine.cpus, machine.memory, machine.disks[0].size) == (
+        2,
+        Size("4 GiB"),
+        Size("64 GiB"),
+    )
+    assert (machine.firmware, machine.tpm) == ("secure-boot", True)
+    assert computer_name(profile) == "WINDOWS-11"
+
+
+def test_windows_server_2025(desk: Any) -> None:
+    loaded = desk.load("windows-server-2025")
+    assert loaded.problems == ()
+    assert loaded.profile.windows.edition == "Standard Desktop Experience"
+    assert loaded.profile.windows.administrator.password == Generated(generate=20)
+    assert len(computer_name(loaded.profile)) <= 15
+
+
+def test_demo(desk: Any) -> None:
+    path = shipped_folder() / "profiles/demo.yaml"
+    loaded = desk.load(path)
+    profile = loaded.profile
+    assert loaded.problems == ()
+    assert (profile.name, profile.windows.edition) == ("demo", "Professional")
+    assert profile.media.install == str(shipped_folder() / "build/standin/install.iso")
+    assert profile.media.drivers == str(shipped_folder() / "build/standin/drivers.iso")
+    assert (profile.machine.memory, profile.machine.ready.within.seconds) == (Size("1 GiB"), 900)
+    assert "THIS DOES NOT INSTALL WINDOWS" in path.read_text(encoding="utf-8")
+
+
+def test_two_machines_on_one_shipped_profile_differ(desk: Any) -> None:
+    for name in ("fs01", "fs02"):
+        desk.write(f"{name}.yaml", "extends: windows-server-2025\n")
+        assert computer_name(desk.load(f"{name}.yaml").profile) == name.upper()
+
+
+def test_resources_prefer_the_user(tmp_path: Path) -> None:
+    shipped, user = tmp_path / "shipped", tmp_path / "user"
+    for root, names in ((shipped, ("a", "b")), (user, ("b", "c"))):
+        for name in names:
+            (root / "profiles").mkdir(parents=True, exist_ok=True)
+            (root / "profiles" / f"{name}.yaml").write_text("")
+    (shipped / "templates").mkdir()
+    resources = Resources(shipped, user)
+    assert resources.profiles() == ("a", "b", "c")
+    assert resources.profile("b") == user / "profiles/b.yaml"
+    assert (
+        resources.profile("b", other_than=user / "profiles/b.yaml") == shipped / "profiles/b.yaml"
+    )
+    assert resources.profile("d") is None
+    assert resources.template_folders() == (shipped / "templates",)
+    (user / "templates").mkdir()
+    assert resources.template_folders() == (user / "templates", shipped / "templates")
+    assert Resources(shipped).profiles() == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["windows-11", "windows-server-2025", "demo"])
+def test_they_are_shipped(name: str) -> None:
+    assert name in Resources(shipped_folder()).profiles()
