@@ -82,6 +82,7 @@ class Keeper:
         self._clients = 0
         self._last_seen = time.monotonic()
         self._ending = False
+        self._broken = False
         self._hypervisor: LibvirtHypervisor | None = None
         self._answers: Answers = {}
 
@@ -123,7 +124,7 @@ class Keeper:
         if not self._holds_root():
             return True
         with self._guard:
-            if self._ending:
+            if self._ending or self._broken:
                 return True
             if self._clients:
                 self._last_seen = time.monotonic()
@@ -133,7 +134,7 @@ class Keeper:
     def _busy(self) -> bool:
         """Clients that are left when the root was deleted wait for nothing."""
         with self._guard:
-            return self._clients > 0 and self._holds_root()
+            return self._clients > 0 and self._holds_root() and not self._broken
 
     def _holds_root(self) -> bool:
         return same_file(self._root / wire.LOCK, self._lock_file)
@@ -143,7 +144,7 @@ class Keeper:
             # Whatever a broken client does ends its own connection and nothing else.
             with connection, contextlib.suppress(OSError, ValueError):
                 line = wire.Line(connection)
-                while (request := line.receive()) is not None:
+                while not self._broken and (request := line.receive()) is not None:
                     line.send(self._answer(request))
         finally:
             with self._guard:
@@ -175,16 +176,24 @@ class Keeper:
             return {"error": wire.error_to_wire(FailedError(f"bad request {method}: {err!r}"))}
 
     def _open(self) -> Answers:
-        """Opens the root when first needed, so that a failure reaches the client that asked."""
+        """Opens the root when first needed, so that a failure reaches the client that asked.
+
+        After a failure libvirt 9.0 opens nothing more in this process ("qemu state driver is not
+        active"), so the keeper ends and the next request is for another.
+        """
         with self._guard:
             if self._hypervisor is None:
-                self._hypervisor = LibvirtHypervisor(
-                    f"qemu:///embed?root={self._root}",
-                    mode=Mode.EMBED,
-                    machine="-",
-                    folder=self._root,
-                    probe=lambda: Accelerator(kvm=False, reason="not looked at"),
-                )
+                try:
+                    self._hypervisor = LibvirtHypervisor(
+                        f"qemu:///embed?root={self._root}",
+                        mode=Mode.EMBED,
+                        machine="-",
+                        folder=self._root,
+                        probe=lambda: Accelerator(kvm=False, reason="not looked at"),
+                    )
+                except ProvisionerError:
+                    self._broken = True
+                    raise
                 self._answers = answers(self._hypervisor)
         return self._answers
 

@@ -34,6 +34,7 @@ from provisioner.ports import (
 )
 
 START_WAIT = 30.0
+END_WAIT = 10.0
 ANSWER_WAIT = 90.0
 """Seconds after which a call counts as lost; every call of the port is shorter."""
 
@@ -251,7 +252,7 @@ def remove_root(root: Path) -> tuple[str, ...]:
     except FileNotFoundError:
         return embed.remove_root(root)
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + END_WAIT
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

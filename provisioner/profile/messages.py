@@ -55,6 +55,9 @@ def faulty_paths(error: ValidationError, data: Any) -> frozenset[Path]:
 def findings(error: ValidationError, data: Any, model: type[BaseModel]) -> Iterator[Finding]:
     """What is wrong, one finding for each mistake."""
     for located in _collapsed([_locate(one, data) for one in _errors(error)]):
+        # pydantic does not count an item it refused; a list with one in it is not empty.
+        if located.error["type"] == "too_short" and _value(data, located.path):
+            continue
         yield _finding(located, data, model)
 
 
@@ -99,7 +102,7 @@ def _finding(located: _Located, data: Any, model: type[BaseModel]) -> Finding:
     context: Mapping[str, Any] = error.get("ctx", {})
     forms = fields.at(model, path)
     value = _value(data, path)
-    key = str(path[-1]) if path else "profile"
+    key = _name(path)
     match error["type"]:
         case "value_error" if isinstance(context.get("error"), BadValue):
             bad: BadValue = context["error"]
@@ -157,6 +160,15 @@ def _finding(located: _Located, data: Any, model: type[BaseModel]) -> Finding:
         rule="profile.value",
         hint=_purpose(model, path),
     )
+
+
+def _name(path: Path) -> str:
+    """The key, and for an item of a list its number: `disks[0]`."""
+    names = [index for index, part in enumerate(path) if isinstance(part, str)]
+    if not names:
+        return "profile"
+    key, *numbers = path[names[-1] :]
+    return str(key) + "".join(f"[{number}]" for number in numbers)
 
 
 def _range(path: Path, message: str) -> Finding:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-# `plain:`, and keys behind which people put the secret itself by mistake.
+# `plain:`, and keys behind which people put the secret itself, also misspelt. Bounded, so that a
+# long line costs no more than its length.
 _KEY = re.compile(
-    r"""(?:plain|\w*passw\w*|\w*secret\w*|\w*token\w*|\w*product[-_ ]?key\w*|\bkey)["']?\s*:""",
+    r"""(?:plain|(?:pas|pw|secret|token|product[-_ ]?key)\w{0,40}|\bkey)["']?\s{0,20}:""",
     re.IGNORECASE,
 )
 # A reference, and nothing else, behind the key: `{env: NAME}`.

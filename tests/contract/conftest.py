@@ -118,7 +118,7 @@ def root(cache: Path) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def direct(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LibvirtHypervisor]:
-    """One connection: libvirt 9.0 does not open a root again in the process that closed it."""
+    """One connection: after some 16 in one process libvirt 9.0 says "Too many drivers"."""
     opened = LibvirtHypervisor(
         f"qemu:///embed?root={root}",
         mode=Mode.EMBED,

@@ -98,7 +98,7 @@ def test_equals_its_golden_files(name: str, request: pytest.FixtureRequest) -> N
     folder = GOLDEN / name
     files = _golden_files(disc_of(name))
     there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
-    if request.config.getoption("--golden"):
+    if request.config.getoption("golden", default=False):
         for stale in there - files.keys():
             (folder / stale).unlink()
         for path, text in files.items():

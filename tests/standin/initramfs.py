@@ -7,7 +7,6 @@ differ in the tools and modules they carry. Nothing is installed on the machine 
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import re
 import stat
@@ -29,12 +28,19 @@ LAZY_MODULES = (
 )
 """Library modules that importing the stand-in does not load, but running it does."""
 
+PHASE_MODULES = tuple(
+    f"tests.standin.setup.{name}" for name in ("main", "installer", "installed", "direct")
+)
+
 INBOX_MODULES = (
     *("virtio_pci", "sr_mod", "sd_mod", "isofs", "udf", "vfat", "nls_cp437", "nls_ascii"),
     *("nls_utf8", "nls_iso8859-1", "button", "evdev", "efivarfs", "usb_storage", "xhci_pci"),
     *("ehci_pci", "uhci_hcd", "nvme", "ata_piix", "ahci", "e1000e", "e1000"),
 )
 """Loaded at start: what Windows PE has drivers for, SATA, IDE, NVMe, USB, e1000(e)."""
+
+DIRECT_MODULES = ("virtio_pci", "sr_mod", "isofs", "udf", "button", "evdev", "ahci")
+"""Loaded at start of the direct-kernel guest, which has to be quick."""
 
 VIRTIO_MODULES = ("virtio_blk", "virtio_scsi", "virtio_net", "virtio_console")
 """Loaded only when the matching INF was found: Windows PE has none of them (facts §8.3)."""
@@ -75,7 +81,8 @@ export PATH=/bin PYTHONHOME=/usr PYTHONPATH=/standin PYTHONDONTWRITEBYTECODE=1 P
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 mkdir -p /dev/pts; mount -t devpts devpts /dev/pts
 echo "stand-in for Windows Setup: started after $(cut -d' ' -f1 /proc/uptime) s"
-( for m in $(cat /lib/modules/inbox.order); do insmod /lib/modules/$m 2>/dev/null; done
+group=inbox; grep -q standin.phase=direct /proc/cmdline && group=direct
+( for m in $(cat /lib/modules/$group.order); do insmod /lib/modules/$m 2>/dev/null; done
   : > /run/inbox-loaded ) &
 python3 -B -m tests.standin.setup.main > /dev/ttyS0 2>&1 < /dev/null
 echo "FAILED stand-in for Windows Setup: its program ended with $?"
@@ -130,13 +137,16 @@ class Archive:
             self.file(loader[1].lstrip("/"), Path(loader[1]).resolve().read_bytes(), mode=0o755)
 
     def packed(self) -> bytes:
-        """The archive as gzip-compressed cpio "newc", the same bytes for the same entries."""
+        """The archive as cpio "newc", the same bytes for the same entries.
+
+        Not compressed: emulated, unpacking takes longer than reading the larger file.
+        """
         out = bytearray()
         for number, path in enumerate(sorted(self.entries), start=1):
             mode, content = self.entries[path]
             out += _cpio_member(path, content, mode=mode, number=number)
         out += _cpio_member("TRAILER!!!", b"", mode=0, number=0)
-        return gzip.compress(bytes(out), compresslevel=6, mtime=0)
+        return bytes(out)
 
 
 def setup_ramdisk(kernel: Kernel) -> bytes:
@@ -200,7 +210,7 @@ def _base(kernel: Kernel) -> Archive:
 
 def _add_modules(archive: Archive, kernel: Kernel) -> None:
     """Copy modules flat, each group with an `order` file; a module's dependencies come first."""
-    groups = {"inbox": INBOX_MODULES, **{name: (name,) for name in VIRTIO_MODULES}}
+    groups = {"inbox": INBOX_MODULES, "direct": DIRECT_MODULES, **{name: (name,) for name in VIRTIO_MODULES}}
     for group, modules in groups.items():
         order: list[str] = []
         for module in modules:
@@ -222,12 +232,14 @@ def _add_python(archive: Archive) -> None:
     root = Path(__file__).parents[2]
     script = (
         f"import sys; sys.path.insert(0, {str(root)!r}); sys.dont_write_bytecode = True\n"
-        f"import {', '.join(LAZY_MODULES)}, tests.standin.setup.main, json\n"
+        f"import {', '.join(LAZY_MODULES + PHASE_MODULES)}, json\n"
         "print(json.dumps([m.__file__ for n, m in sys.modules.items()"
         " if getattr(m, '__file__', None) and not n.startswith('tests')]))"
     )
     files: list[str] = json.loads(_run([str(PYTHON), "-I", "-S", "-c", script]))
-    for path in sorted(name for name in files if name.endswith(".so")):
+    # hashlib does without OpenSSL's 5 MB: the interpreter has its own SHA-2.
+    libraries = [name for name in files if name.endswith(".so") and "/_hashlib" not in name]
+    for path in sorted(libraries):
         archive.file(path.lstrip("/"), Path(path).read_bytes(), mode=0o755)
         archive.libraries_of(Path(path))
     sources = {name: Path(name) for name in sorted(files) if name.endswith(".py")}

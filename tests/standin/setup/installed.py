@@ -13,29 +13,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.standin.setup import machine
+from tests.standin.setup import machine, services
 from tests.standin.setup.installer import STATE_FILE
 from tests.standin.setup.oobe import Experience, out_of_box
 from tests.standin.setup.outcome import SetupStopped
 from tests.standin.setup.passwords import REDACTED, fingerprint
 from tests.standin.setup.screen import Screen
 from tests.standin.setup.search import Drive, Found, find_answer_file
-from tests.standin.setup.serial_report import SerialReport, report_lines
+from tests.standin.setup.serial_report import SerialReport
 from tests.standin.setup.settings_check import check_pass
 from tests.standin.setup.specialize import Identity, specialize
 
 CACHED = ("Windows/Panther/Unattend/unattend.xml", "Windows/Panther/unattend.xml")
 """Copies on the disk in the order of their rank (facts/windows-setup.md §2.1, rows 2 and 3)."""
-AGENT_PORT = "org.qemu.guest_agent.0"
 AGENT_INSTALLER = "qemu-ga-x86_64.msi"
-REPORT_FILE = Path("/report.json")
 
 
 def start(serial: SerialReport, screen: Screen, report: dict[str, Any]) -> None:
     """Play the first start of the installed system, then idle until the power button."""
     serial.begin("first-boot")
     screen.add("looking for the Windows partition")
-    _load_all_drivers()
+    services.load_all_drivers()
     windows, state = _find_windows()
     report.update(state)
     drives = machine.mount_drives()
@@ -69,11 +67,11 @@ def start(serial: SerialReport, screen: Screen, report: dict[str, Any]) -> None:
             print(f"stand-in would run: {command.line}", flush=True)
     if agent["installed"]:
         serial.begin("agent")
-        _start_agent()
-    _start_network()
+        services.start_agent()
+    services.start_network()
     ready = logs_on and bool(experience.first_logon_commands)
     report["outcome"] = "ready" if ready else "idle"
-    _publish(report)
+    services.publish(report)
     if ready:
         serial.ready()
         screen.add("")
@@ -82,28 +80,7 @@ def start(serial: SerialReport, screen: Screen, report: dict[str, Any]) -> None:
         # Only a first-logon command could have said so in Windows.
         print("stand-in for Windows Setup: idle, nobody reports ready", flush=True)
         screen.add("idle: no first-logon command reports ready")
-    _idle()
-
-
-def start_direct(serial: SerialReport, screen: Screen, switches: Mapping[str, str]) -> None:
-    """The direct-kernel guest: protocol, agent and switches, without any installation."""
-    serial.begin("first-boot")
-    _load_all_drivers()
-    if "fail" in switches:
-        raise SetupStopped(switches["fail"].replace("_", " "))
-    serial.begin("first-logon")
-    if switches.get("agent") != "no":
-        serial.begin("agent")
-        _start_agent()
-    _start_network()
-    _publish({"standin": 1, "outcome": "direct", "firmware": machine.firmware()})
-    if switches.get("poweroff") == "1":
-        print("stand-in for Windows Setup: turning off", flush=True)
-        machine.power_off()
-    if switches.get("ready") != "no":
-        serial.ready()
-        screen.add("READY")
-    _idle()
+    services.idle()
 
 
 def redacted(text: str) -> str:
@@ -114,13 +91,6 @@ def redacted(text: str) -> str:
     )
     text = re.sub(pattern, rf"\g<1>{REDACTED}\g<4>", text, flags=re.DOTALL)
     return re.sub(r"(<[\w:]*Key>)[A-Z0-9-]{29}(</)", rf"\g<1>{REDACTED}\g<2>", text)
-
-
-def _load_all_drivers() -> None:
-    """The image has every driver: what Windows PE loaded was staged into it."""
-    machine.wait_until(Path("/run/inbox-loaded").exists, 30)
-    for module in sorted(set(machine.DRIVER_MODULES.values())):
-        machine.load_modules(module)
 
 
 def _find_windows() -> tuple[str, dict[str, Any]]:
@@ -218,47 +188,3 @@ def _agent_choice(report: Mapping[str, Any], drives: Sequence[Drive]) -> dict[st
         "vioserial_driver": driver,
         "installer": installers[0] if installers else None,
     }
-
-
-def _start_agent() -> None:
-    ports = Path("/dev/virtio-ports")
-    ports.mkdir(exist_ok=True)
-    for port in Path("/sys/class/virtio-ports").glob("*"):
-        name = (port / "name").read_text().strip() if (port / "name").exists() else ""
-        if name and not (ports / name).exists():
-            (ports / name).symlink_to(f"/dev/{port.name}")
-    if not (ports / AGENT_PORT).exists():
-        machine.log("there is no channel for the guest agent")
-        print("stand-in for Windows Setup: no channel for the guest agent", flush=True)
-        return
-    machine.run(
-        ["qemu-ga", "-m", "virtio-serial", "-p", str(ports / AGENT_PORT), "-t", "/run"]
-        + ["-f", "/run/qemu-ga.pid", "-d", "-l", "/tmp/qemu-ga.log"],
-        allow_failure=True,
-    )
-
-
-def _start_network() -> None:
-    """Ask for an address in the background; nobody waits for it."""
-    subprocess.run(["ifconfig", "lo", "up"], check=False)
-    for interface in sorted(Path("/sys/class/net").iterdir()):
-        if interface.name == "lo":
-            continue
-        subprocess.run(["ifconfig", interface.name, "up"], check=False)
-        subprocess.Popen(
-            ["udhcpc", "-q", "-t", "5", "-n", "-i", interface.name, "-s", "/etc/udhcpc.script"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-
-def _publish(report: Mapping[str, Any]) -> None:
-    REPORT_FILE.write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
-    for line in report_lines(report):
-        print(line, flush=True)
-
-
-def _idle() -> None:
-    machine.wait_for_power_button()
-    print("stand-in for Windows Setup: power button pressed", flush=True)
-    machine.power_off()

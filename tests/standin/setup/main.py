@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-from tests.standin.setup import installed, installer, machine
+from tests.standin.setup import machine
 from tests.standin.setup.outcome import SetupStopped
 from tests.standin.setup.screen import Screen
 from tests.standin.setup.serial_report import SerialReport, report_lines
@@ -30,12 +30,19 @@ def main() -> None:
     report: dict[str, Any] = {"standin": 1, "outcome": "running", "notes": []}
     try:
         match phase:
+            # Imported here: an emulated machine needs a second for all of them.
             case "setup":
+                from tests.standin.setup import installer
+
                 installer.install(serial, screen, report, switches)
             case "installed":
+                from tests.standin.setup import installed
+
                 installed.start(serial, screen, report)
             case _:
-                installed.start_direct(serial, screen, switches)
+                from tests.standin.setup.direct import start_direct
+
+                start_direct(serial, screen, switches)
     except SetupStopped as stop:
         fail(serial, screen, report, str(stop))
     except Exception:

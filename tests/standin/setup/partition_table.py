@@ -6,7 +6,6 @@ The report says what was made, not what was meant, so this shares nothing with `
 from __future__ import annotations
 
 import struct
-import uuid
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -55,7 +54,7 @@ def _gpt(disk: BinaryIO, header: bytes) -> list[PartitionFound]:
         entry = table[(number - 1) * size : number * size]
         if entry[:16] == bytes(16):
             continue
-        type_id = str(uuid.UUID(bytes_le=bytes(entry[:16]))).upper()
+        type_id = _guid(entry[:16])
         start, end = struct.unpack_from("<QQ", entry, 32)
         kind = GPT_NAMES.get(type_id, "Other")
         found.append(
@@ -64,6 +63,12 @@ def _gpt(disk: BinaryIO, header: bytes) -> list[PartitionFound]:
             )
         )
     return found
+
+
+def _guid(data: bytes) -> str:
+    """A GUID as GPT stores it: the first three groups little-endian."""
+    first, second, third = struct.unpack("<IHH", data[:8])
+    return f"{first:08X}-{second:04X}-{third:04X}-{data[8:10].hex()}-{data[10:].hex()}".upper()
 
 
 def _mbr(disk: BinaryIO, sector: bytes) -> list[PartitionFound]:

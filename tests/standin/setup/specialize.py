@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import os
 import re
 import string
 from collections.abc import Iterator
@@ -85,7 +85,7 @@ def random_name(basis: str) -> str:
     """What `*` gives: up to seven characters of the organization or owner and a random rest."""
     stem = re.sub(r"[^A-Za-z0-9]", "", basis).upper()[:7]
     alphabet = string.ascii_uppercase + string.digits
-    rest = "".join(random.choice(alphabet) for _ in range(14 - len(stem)))
+    rest = "".join(alphabet[byte % len(alphabet)] for byte in os.urandom(14 - len(stem)))
     return f"{stem}-{rest}" if stem else f"WIN-{rest[:11]}"
 
 

@@ -18,7 +18,7 @@ from provisioner.media.walk import MAX_DIRECTORY_BYTES, Node, collect
 from provisioner.media.window import Damaged, Window, opened
 from tests.unit.media.udf_image import GIB_EXTENT, UdfImage, tag
 
-MUTATIONS = 150
+MUTATIONS = 100
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF)
 
 
@@ -186,6 +186,44 @@ def test_absurd_extents(tmp_path: Path, descriptors: bytes, size: int, message: 
     image.entry(entry, 5, size, 0, descriptors)
     image.write(tmp_path / "bad.udf", image.directory({"file": (entry, False)}))
     with pytest.raises(MediaError, match=message):
+        inspect(tmp_path / "bad.udf")
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (168, 2**32 - 1),  # length of the extended attributes
+        (168, 5000),
+        (172, 2**31),  # length of the allocation descriptors
+        (172, 2048),
+    ],
+)
+def test_file_entries_longer_than_their_block(tmp_path: Path, place: int, value: int) -> None:
+    image = UdfImage()
+    number = image.file(b"content")
+    at = (image.start + number) * image.block
+    body = bytearray(image.parts[at][16:])
+    body[place - 16 : place - 12] = struct.pack("<I", value)
+    image.parts[at] = tag(261, number, bytes(body))
+    image.write(tmp_path / "bad.udf", image.directory({"file": (number, False)}))
+    with pytest.raises(MediaError, match=r"the file entry at byte \d+ is damaged"):
+        inspect(tmp_path / "bad.udf")
+
+
+@pytest.mark.parametrize(("place", "value"), [(19, b"\xff"), (36, b"\xff\xff"), (36, b"\x40\0")])
+def test_names_longer_than_their_directory(tmp_path: Path, place: int, value: bytes) -> None:
+    """The last entry's lengths of name (19) and of implementation use (36) go too far."""
+    image = UdfImage()
+    one = image.file(b"x")
+    good, last = (image.identifier(name, one, 0, 0) for name in ("good", "last"))
+    body = bytearray(last[16:])
+    body[place - 16 : place - 16 + len(value)] = value
+    data = good + tag(257, 0, bytes(body))
+    root, content = image.take(1), image.take(1)
+    image.put(content, data)
+    image.entry(root, 4, len(data), 0, struct.pack("<II", len(data), content))
+    image.write(tmp_path / "bad.udf", root)
+    with pytest.raises(MediaError, match="directory entry is damaged"):
         inspect(tmp_path / "bad.udf")
 
 

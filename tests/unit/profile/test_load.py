@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,11 +70,11 @@ def test_null_is_a_value_where_it_means_none(desk: Any) -> None:
 
 
 def test_null_may_take_away_a_mapping_and_a_later_layer_bring_it_back(desk: Any) -> None:
-    desk.write("a.yaml", BASE + "  ready: {within: 1 h, when: serial}\n")
-    desk.write("b.yaml", "extends: a.yaml\nmachine: {ready: null}\n")
-    desk.write("c.yaml", "extends: b.yaml\nmachine: {ready: {within: 2 h}}\n")
-    assert desk.load("b.yaml").profile.machine.ready.within.seconds == 5400
-    ready = desk.load("c.yaml").profile.machine.ready
+    desk.write("one.yaml", BASE + "  ready: {within: 1 h, when: serial}\n")
+    desk.write("two.yaml", "extends: one.yaml\nmachine: {ready: null}\n")
+    desk.write("three.yaml", "extends: two.yaml\nmachine: {ready: {within: 2 h}}\n")
+    assert desk.load("two.yaml").profile.machine.ready.within.seconds == 5400
+    ready = desk.load("three.yaml").profile.machine.ready
     assert (ready.within.seconds, ready.when) == (7200, None)
 
 
@@ -125,7 +124,9 @@ def test_a_chain_across_folders_and_where_its_paths_begin(desk: Any) -> None:
     assert loaded.profile.windows.administrator.password == FromFile(file=str(desk.cwd / "pw"))
     assert [path.name for path in loaded.files] == ["vm.yaml", "mid.yaml", "base.yaml"]
     assert str(loaded.places.value("media", "install")) == "deep/base.yaml:12:18"
-    assert str(loaded.places.value("windows", "administrator")).startswith("--set windows.")
+    assert str(loaded.places.value("windows", "administrator", "password")).startswith(
+        "--set windows."
+    )
 
 
 def test_a_path_behind_a_symbolic_link(desk: Any) -> None:
@@ -371,12 +372,9 @@ def test_places_name_the_file_as_it_was_given(desk: Any) -> None:
         assert str(problem.place) == f"{source}:1:10"
 
 
-def test_a_folder_that_cannot_be_searched_is_no_crash(desk: Any) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything")
-    folder = desk.cwd / "closed"
-    folder.mkdir(mode=0)
-    assert desk.problems("closed/vm.yaml")[0].rule == "profile.not-found"
+def test_a_file_that_is_a_circle_of_links_is_no_crash(desk: Any) -> None:
+    (desk.cwd / "vm.yaml").symlink_to("vm.yaml")
+    assert desk.problems("vm.yaml")[0].rule == "profile.not-found"
 
 
 KEYS = st.sampled_from(
@@ -399,7 +397,7 @@ VALUES = st.recursive(
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.dictionaries(KEYS, VALUES, max_size=6))
 def test_arbitrary_values_never_crash_the_loader(desk: Any, data: dict[str, Any]) -> None:

@@ -58,7 +58,7 @@ WINDOWS_CASES = [
     ("locale: {keyboard: de-GE}", "windows.keyboard", "unknown keyboard 'de-GE'"),
     ("locale: {keyboard: [en-US, de-GE]}", "windows.keyboard", "unknown keyboard 'de-GE'"),
     ("locale: {keyboard: 7}", "profile.type", "'keyboard' wants a list or text, and this is a"),
-    ("locale: {keyboard: [7]}", "profile.type", "'0' wants text, and this is a number"),
+    ("locale: {keyboard: [7]}", "profile.type", "'keyboard[0]' wants text, and this is a number"),
     ("owner: ''", "profile.range", "'owner' is empty"),
     (f"owner: {'x' * 64}", "profile.range", "'owner' has 64 characters, at most 63 are allowed"),
     ('owner: "a\\nb"', "profile.one-line", "a line break or control character where one line is"),

@@ -192,6 +192,8 @@ def test_a_quoted_line_cannot_steer_a_terminal() -> None:
         "'plain' : hunter2 : 3\n",
         "password: {hunter2}\npassword: 1\n",
         'plain: "hunter2\nmore\n',
+        "users: [{name: a, pasword: hunter2, name: b}]\n",
+        "users: [{name: a, Pwd: hunter2, name: b}]\n",
     ],
 )
 def test_no_place_quotes_a_line_with_a_literal_secret(text: str) -> None:
@@ -217,6 +219,10 @@ def test_no_place_quotes_a_line_with_a_literal_secret(text: str) -> None:
 )
 def test_lines_with_references_may_be_quoted(line: str) -> None:
     assert not veiled_lines([line])
+
+
+def test_a_long_line_costs_no_more_than_its_length() -> None:
+    assert not veiled_lines(["passw" * 40_000, "a" * 200_000, "'" + " " * 200_000])
 
 
 def test_the_block_below_a_secret_is_veiled_and_what_follows_is_not() -> None:

@@ -1,0 +1,35 @@
+"""The direct-kernel guest: protocol, agent and switches, without any installation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tests.standin.setup import machine, services
+from tests.standin.setup.outcome import SetupStopped
+from tests.standin.setup.screen import Screen
+from tests.standin.setup.serial_report import SerialReport
+
+
+def start_direct(serial: SerialReport, screen: Screen, switches: Mapping[str, str]) -> None:
+    """Play a guest whose first logon is about to happen.
+
+    Switches: `ready=no` never says ready, `fail=MESSAGE` (blanks as `_`) gives up, `poweroff=1`
+    turns off instead of being ready, `agent=no` starts no agent.
+    """
+    serial.begin("first-boot")
+    services.load_all_drivers()
+    if "fail" in switches:
+        raise SetupStopped(switches["fail"].replace("_", " "))
+    serial.begin("first-logon")
+    if switches.get("agent") != "no":
+        serial.begin("agent")
+        services.start_agent()
+    services.start_network()
+    services.publish({"standin": 1, "outcome": "direct", "firmware": machine.firmware()})
+    if switches.get("poweroff") == "1":
+        print("stand-in for Windows Setup: turning off", flush=True)
+        machine.power_off()
+    if switches.get("ready") != "no":
+        serial.ready()
+        screen.add("READY")
+    services.idle()
