@@ -6,18 +6,21 @@ Nothing a guest or a file said reaches the terminal with control characters in i
 from __future__ import annotations
 
 import json
-import shutil
-import sys
+import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from provisioner.cli.environment import is_terminal
+from provisioner.cli.layout import cells, table, wrapped
+from provisioner.cli.progress import DELAY, WORTH_TELLING, Transfer
 from provisioner.errors import Place, Problem, ProfileError, ProvisionerError, Severity
 
-BAR_WIDTH = 18
 REDRAW = 0.25
 """Seconds between two drawings of a progress bar."""
+
+NARROWEST = 16
+"""A terminal that says it is narrower is taken for this wide."""
 
 _COLOURS = {"error": "31", "warning": "33", "note": "36", "bold": "1", "dim": "2", "good": "32"}
 
@@ -25,30 +28,55 @@ _COLOURS = {"error": "31", "warning": "33", "note": "36", "bold": "1", "dim": "2
 class TerminalConsole:
     """Implements `ports.Console`, and prints results and errors.
 
-    With `as_json`, stdout carries one JSON object per line and the story is silent.
+    With `as_json`, stdout carries one JSON object per line and the story is silent. Where a person
+    is looking, lines are wrapped at spaces to the terminal's width; elsewhere nothing is wrapped,
+    cut or coloured. `colour` is whether it is wanted: None is where a person is looking, unless
+    the environment says no (`allowed`). `moving` is False for a terminal that cannot go back in a
+    line.
     """
 
     def __init__(
         self,
         *,
-        colour: bool,
-        as_json: bool,
-        out: TextIO | None = None,
-        err: TextIO | None = None,
+        out: TextIO,
+        err: TextIO,
+        as_json: bool = False,
+        colour: bool | None = None,
+        allowed: bool = True,
+        moving: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._out = out or sys.stdout
-        self._err = err or sys.stderr
+        self._out = out
+        self._err = err
+        self._clock = clock
         self.as_json = as_json
-        self._colour = colour and is_terminal(self._err)
-        self._live = is_terminal(self._err) and not as_json
+        self._colour = colour
+        self._allowed = allowed
+        self._live = moving and is_terminal(err) and not as_json
         self._drawn = False
         self._last = 0.0
-        self._began: dict[str, float] = {}
+        self._transfers: dict[str, Transfer] = {}
 
-    def result(self, text: str) -> None:
-        """A line of the result, on stdout; with `--json` results go through `event`."""
+    def use_colour(self, wanted: bool | None) -> None:
+        """Decides anew, once the configuration is read."""
+        self._colour = wanted
+
+    def result(self, text: str, *, heading: str = "", wrap: bool = False) -> None:
+        """A line of the result, on stdout; with `--json` results go through `event`.
+
+        `heading` stands in bold before it. What a program may read or a person may copy is not to
+        be wrapped.
+        """
         if not self.as_json:
-            self._print(self._out, printable(text))
+            lead = self._paint("bold", printable(heading), self._out) if heading else ""
+            self._print(self._out, lead + printable(text), wrap=wrap)
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Rows of the result in columns, or below each other where the terminal is too narrow."""
+        if not self.as_json:
+            clean = [[printable(cell) for cell in row] for row in rows]
+            for line in table(clean, _width(self._out)):
+                self._print(self._out, line, wrap=False)
 
     def say(self, line: str) -> None:
         """A line of the story."""
@@ -62,36 +90,45 @@ class TerminalConsole:
         else:
             self._print(self._err, f"{self._paint('warning', 'warning:')} {printable(line)}")
 
+    def ask(self, prompt: str) -> None:
+        """A question, without a line break; the answer is read elsewhere."""
+        self._end_bar()
+        _write(self._err, "\n".join(self._fitted(self._err, printable(prompt))) + " ")
+
     def event(self, name: str, members: Mapping[str, Any]) -> None:
         """One JSON object on stdout, only with `--json`."""
         if self.as_json:
             text = json.dumps({"event": name, **members}, ensure_ascii=True, default=str)
-            self._print(self._out, text)
+            self._print(self._out, text, wrap=False)
 
     def progress(self, label: str, done: int, total: int | None) -> None:
-        """Draws a bar where a person is looking; says nothing elsewhere."""
-        now = time.monotonic()
-        began = self._began.setdefault(label, now)
-        finished = total is not None and done >= total
-        if not self._live or (now - self._last < REDRAW and not finished):
-            return
-        self._last = now
-        rate = done / (now - began) if now > began else 0.0
-        text = f"  {label}"
-        if total:
-            filled = BAR_WIDTH * done // total
-            text += f"  {'█' * filled}{'░' * (BAR_WIDTH - filled)}  {100 * done // total} %"
-            if rate and not finished:
-                text += f"  {rate / 2**20:.0f} MiB/s  {int((total - done) / rate)} s left"
-        else:
-            text += f"  {done / 2**20:.0f} MiB"
-        width = shutil.get_terminal_size().columns
-        self._err.write("\r\x1b[K" + text[: width - 1])
-        self._err.flush()
-        self._drawn = True
-        if finished:
-            self._began.pop(label, None)
+        """`done` of `total` bytes of what `label` names; the last call has `done == total`.
+
+        May be called as often as one likes. A bar with rate and time left is drawn where a person
+        is looking, once the thing lasts over a second; everywhere a thing that took over two
+        seconds leaves one line (with `--json`: one `progress` event) when it is done.
+        """
+        now = self._clock()
+        transfer = self._transfers.get(label)
+        if transfer is None or done < transfer.done:
+            transfer = self._transfers[label] = Transfer(
+                label, now=now, plain=not _takes(self._err, "█░")
+            )
+        transfer.update(done, total, now=now)
+        if transfer.finished:
+            del self._transfers[label]
             self._end_bar()
+            seconds = now - transfer.began
+            if seconds >= WORTH_TELLING:
+                self.say(transfer.summary(now=now))
+                members = {"label": label, "bytes": done, "seconds": round(seconds, 1)}
+                self.event("progress", members)
+        elif self._live and now - transfer.began >= DELAY and now - self._last >= REDRAW:
+            self._last = now
+            self._drawn = True
+            # The last column stays free: a line that fills it wraps on some terminals.
+            width = (_width(self._err) or NARROWEST) - 1
+            _write(self._err, f"\r\x1b[K{printable(transfer.line(width))}")
 
     def error(self, error: ProvisionerError) -> None:
         """An error with its place and hint; every problem of a profile."""
@@ -120,10 +157,6 @@ class TerminalConsole:
             self._source(problem.place)
             self._hint(problem.hint)
 
-    def bold(self, text: str) -> str:
-        """Emphasis, where colour is on."""
-        return self._paint("bold", text)
-
     def _source(self, place: Place | None) -> None:
         if place is None or not place.line or place.source is None:
             return
@@ -131,29 +164,76 @@ class TerminalConsole:
         source = printable(place.source).replace("\t", " ")
         start = max(place.column - 1, 0)
         length = max(1, min(place.length, max(1, len(source) - start)))
-        self._print(self._err, f"{number} | {source}")
+        width = _width(self._err)
+        room = len(source) if width is None else max(width - len(number) - 4, 4)
+        if len(source) > room:
+            # The part around the caret; a line that wraps would put the caret under nothing.
+            length = min(length, room - 2)
+            cut = min(max(0, start + length + 1 - room), start)
+            end = "…" if cut + room < len(source) else ""
+            source = source[cut : cut + room - len(end)] + end
+            if cut:
+                source = "…" + source[1:]
+            start -= cut
+        self._print(self._err, f"{number} | {source}", wrap=False)
         caret = self._paint("error", "^" * length)
-        self._print(self._err, f"{' ' * len(number)} | {' ' * start}{caret}")
+        indent = " " * cells(source[:start])
+        self._print(self._err, f"{' ' * len(number)} | {indent}{caret}", wrap=False)
 
     def _hint(self, hint: str | None) -> None:
         if hint:
             lines = printable(hint).splitlines()
             self._print(self._err, f"  hint: {lines[0]}")
-            for line in lines[1:]:
-                self._print(self._err, f"        {line}")
+            for line in lines[1:]:  # commands, which must stay as they are
+                self._print(self._err, f"        {line}", wrap=False)
 
-    def _paint(self, style: str, text: str) -> str:
-        return f"\x1b[{_COLOURS[style]}m{text}\x1b[0m" if self._colour else text
+    def _paint(self, style: str, text: str, stream: TextIO | None = None) -> str:
+        painted = self._colour
+        if painted is None:
+            painted = self._allowed and is_terminal(stream or self._err)
+        return f"\x1b[{_COLOURS[style]}m{text}\x1b[0m" if painted else text
 
     def _end_bar(self) -> None:
         if self._drawn:
-            self._err.write("\r\x1b[K")
+            _write(self._err, "\r\x1b[K")
             self._drawn = False
 
-    def _print(self, stream: TextIO, text: str) -> None:
+    def _print(self, stream: TextIO, text: str, *, wrap: bool = True) -> None:
         self._end_bar()
-        stream.write(text + "\n")
-        stream.flush()
+        for line in self._fitted(stream, text) if wrap else (text,):
+            _write(stream, line + "\n")
+
+    def _fitted(self, stream: TextIO, text: str) -> list[str]:
+        width = _width(stream)
+        return [text] if width is None else wrapped(text, width)
+
+
+def _width(stream: TextIO) -> int | None:
+    """Columns of a terminal; None where nobody is looking."""
+    if not is_terminal(stream):
+        return None
+    try:
+        return max(os.get_terminal_size(stream.fileno()).columns or 80, NARROWEST)
+    except (OSError, ValueError):
+        return 80
+
+
+def _takes(stream: TextIO, text: str) -> bool:
+    """Whether the stream's encoding has these characters."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Writes at once; what the stream's encoding does not have is escaped, never a failure."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    if not _takes(stream, text):
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+    stream.write(text)
+    stream.flush()
 
 
 def printable(text: str) -> str:

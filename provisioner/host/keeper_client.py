@@ -212,6 +212,10 @@ class KeptHypervisor:
             **os.environ,
             "PYTHONPATH": f"{parent}{os.pathsep}{known}" if known else parent,
         }
+        if os.getuid() == 0:
+            # libvirt hands it on to swtpm_setup, which runs as another user and could not write
+            # where only root may (libpam-tmpdir makes such folders).
+            environment.pop("TMPDIR", None)
         run(
             (
                 sys.executable,

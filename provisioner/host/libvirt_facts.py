@@ -50,7 +50,8 @@ def look(
                 )
             )
         )
-        networks = _active_networks(connection)
+        # A session answers the question, but cannot make a bridge (`facts/libvirt.md` §3.3).
+        networks = None if mode is Mode.SESSION else _active_networks(connection)
         information = connection.getInfo()
         tpm_reason = "" if mode is Mode.TEST else _tpm_reason(capabilities, find_program)
         return HostFacts(

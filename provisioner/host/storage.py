@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -77,9 +78,12 @@ class FolderStorage:
         return str(path)
 
     def delete_file(self, file_name: str) -> None:
+        """Also what a writer that was killed left of it: such a piece may hold secrets."""
         path = self._path(file_name)
         try:
             path.unlink(missing_ok=True)
+            for piece in self._folder.glob(f".*{glob.escape(file_name)}.*part"):
+                piece.unlink(missing_ok=True)
         except OSError as err:
             raise os_error(err, f"delete {path}") from err
 

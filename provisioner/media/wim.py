@@ -113,15 +113,16 @@ def read_header(file: Readable) -> WimHeader:
         parts=parts,
         image_count=images,
         boot_index=int.from_bytes(data[120:124], "little"),
-        table=_resource(data, 48),
-        xml=_resource(data, 72),
-        boot_metadata=_resource(data, 96),
-        integrity=_resource(data, 124),
+        table=resource_at(data, 48),
+        xml=resource_at(data, 72),
+        boot_metadata=resource_at(data, 96),
+        integrity=resource_at(data, 124),
         pipable=pipable,
     )
 
 
-def _resource(data: bytes, at: int) -> Resource:
+def resource_at(data: bytes, at: int) -> Resource:
+    """The 24 bytes of a resource header, as the WIM's header and its blob table have them."""
     packed, offset, original = struct.unpack_from("<QQQ", data, at)
     return Resource(
         offset=offset, size=packed & ((1 << 56) - 1), original_size=original, flags=packed >> 56

@@ -126,19 +126,23 @@ def read_text(text: str, *, shown: str) -> Document:
     """Read YAML whose top is a mapping."""
     lines = _BREAK.split(text)
     veiled = veiled_lines(lines)
+    # Made once for each line: a line may hold thousands of values.
+    quotable = [
+        None if index in veiled else _UNPRINTABLE.sub("\ufffd", line)
+        for index, line in enumerate(lines)
+    ]
 
     def place(start: Mark, end: Mark | None = None) -> Place:
-        source = lines[start.line] if start.line < len(lines) else ""
         length = 1
         if end is not None:
-            stop = end.column if end.line == start.line else len(source.rstrip())
+            stop = end.column if end.line == start.line else len(lines[start.line].rstrip())
             length = max(1, stop - start.column)
         return Place(
             file=shown,
             line=start.line + 1,
             column=start.column + 1,
             length=length,
-            source=None if start.line in veiled else _UNPRINTABLE.sub("\ufffd", source),
+            source=quotable[start.line],
         )
 
     document = _read(text, place)
@@ -195,6 +199,7 @@ class _Builder:
     place: Callable[..., Place]
     problems: list[Problem] = field(default_factory=list)
     mark: Mark = Mark()
+    count: int = 0
     anchors: dict[str, tuple[Node, int]] = field(default_factory=dict)
     events: Iterator[yaml.Event] = field(default_factory=lambda: iter(()))
 
@@ -227,6 +232,10 @@ class _Builder:
             raise _Stop(
                 f"nested deeper than {DEEPEST} levels", "yaml.depth", mark_of(event.start_mark)
             )
+        self.count += 1
+        if self.count > MOST_NODES:
+            message = f"more than {MOST_NODES} values: not a profile"
+            raise _Stop(message, "yaml.size", mark_of(event.start_mark))
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         assert isinstance(event, yaml.NodeEvent)

@@ -76,6 +76,15 @@ def test_redefining_keeps_the_uuid(host: Host) -> None:
     assert loaded(host, "sda") == Medium(path="/nowhere/b.iso")
 
 
+@pytest.mark.parametrize("uuid", [None, "11111111-2222-4333-8444-555555555555"])
+def test_a_name_has_one_uuid(host: Host, uuid: str | None) -> None:
+    host.hypervisor.define(domain_xml())
+    before = host.hypervisor.domain("w1")
+    with pytest.raises(FailedError):
+        host.hypervisor.define(domain_xml(uuid=uuid))
+    assert host.hypervisor.domain("w1") == before
+
+
 @pytest.mark.parametrize(
     "xml",
     [

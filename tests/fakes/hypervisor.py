@@ -338,9 +338,10 @@ class FakeHypervisor:
         existing = self._domains.get(name)
         if existing is not None:
             self._ours(name)
-            if uuid_in(xml) not in (None, existing.uuid):
+            if uuid_in(xml) != existing.uuid:
+                # Without a UUID libvirt makes a new one, and then complains in the same way.
                 raise FailedError(f"a machine {name} exists with another UUID")
-        found = uuid_in(xml) or (existing.uuid if existing else str(uuid.uuid4()))
+        found = uuid_in(xml) or str(uuid.uuid4())
         if any(other.uuid == found and other.name != name for other in self._domains.values()):
             raise FailedError(f"another machine has the UUID {found}")
         targets = disk_targets(xml)

@@ -10,6 +10,7 @@ import argparse
 import fcntl
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,12 @@ class Media:
     drivers: Path
     kernel: Path
     initrd: Path
+
+
+def default_outdir() -> Path:
+    """Where `make standin` builds; the environment variable STANDIN_MEDIA names another folder."""
+    named = os.environ.get("STANDIN_MEDIA")
+    return Path(named) if named else Path(__file__).parents[2] / "build/standin"
 
 
 def media_paths(outdir: Path) -> Media:
@@ -295,7 +302,7 @@ def _locked(outdir: Path) -> Iterator[None]:
 def main(arguments: list[str]) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.standin.build", description=__doc__)
-    parser.add_argument("outdir", type=Path, metavar="OUTDIR")
+    parser.add_argument("outdir", type=Path, metavar="OUTDIR", nargs="?", default=default_outdir())
     parser.add_argument(
         "--variant",
         action="append",

@@ -66,9 +66,7 @@ def write_install_disc(
             platform_id=0,
             boot_info_table=True,
         )
-        iso.add_eltorito(
-            boot_names[UEFI_LOADER], boot_load_size=1, platform_id=0xEF, efi=True
-        )
+        iso.add_eltorito(boot_names[UEFI_LOADER], boot_load_size=1, platform_id=0xEF, efi=True)
         for name in (*boot_names.values(), "/BOOT.CAT;1"):
             iso.rm_hard_link(iso_path=name)
         iso.rm_hard_link(udf_path="/boot.cat")
@@ -104,9 +102,7 @@ def boot_entries(path: Path) -> tuple[tuple[int, int, int], ...]:
     entries = [(catalog[1], *_count_and_block(catalog[32:64]))]
     offset = 64
     while catalog[offset] in (0x90, 0x91):
-        entries.append(
-            (catalog[offset + 1], *_count_and_block(catalog[offset + 32 : offset + 64]))
-        )
+        entries.append((catalog[offset + 1], *_count_and_block(catalog[offset + 32 : offset + 64])))
         offset += 64
     return tuple(entries)
 

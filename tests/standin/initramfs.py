@@ -179,14 +179,14 @@ def which(name: str) -> Path:
 
 
 def icu_stub(soname: str) -> bytes:
-    """An ICU data library without data: libxml2 has UTF-16 built in (facts/standin.md, ramdisks)."""
+    """An ICU data library without data: libxml2 has UTF-16 built in (facts/standin.md §1)."""
     symbol = f"icudt{soname.rpartition('.')[2]}_dat"
     source = f"const char {symbol}[64] __attribute__((aligned(16))) = {{0}};\n"
     with tempfile.TemporaryDirectory() as folder:
         library = Path(folder, soname)
         Path(folder, "icu.c").write_text(source)
-        _run(["gcc", "-shared", "-fPIC", f"-Wl,-soname,{soname}", "-o", str(library)]
-             + [f"{folder}/icu.c"])
+        options = ["-shared", "-fPIC", f"-Wl,-soname,{soname}", "-o", str(library)]
+        _run(["gcc", *options, f"{folder}/icu.c"])
         return library.read_bytes()
 
 
@@ -210,14 +210,16 @@ def _base(kernel: Kernel) -> Archive:
 
 def _add_modules(archive: Archive, kernel: Kernel) -> None:
     """Copy modules flat, each group with an `order` file; a module's dependencies come first."""
-    groups = {"inbox": INBOX_MODULES, "direct": DIRECT_MODULES, **{name: (name,) for name in VIRTIO_MODULES}}
+    groups = {
+        "inbox": INBOX_MODULES,
+        "direct": DIRECT_MODULES,
+        **{name: (name,) for name in VIRTIO_MODULES},
+    }
     for group, modules in groups.items():
         order: list[str] = []
         for module in modules:
-            listing = _run(
-                ["modprobe", "-d", str(kernel.modules_root), "-S", kernel.release]
-                + ["--show-depends", module]
-            )
+            where = ["-d", str(kernel.modules_root), "-S", kernel.release]
+            listing = _run(["modprobe", *where, "--show-depends", module])
             for path in re.findall(r"^insmod (\S+)", listing, re.MULTILINE):
                 name = Path(path).name
                 if name not in order:

@@ -85,7 +85,10 @@ def disc_script(*, prompt: str, boot: DiscBoot = UDF_BOOT, bios: bool = False) -
         if bios
         else (
             "search --no-floppy --set=disk --file /EFI/Microsoft/Boot/bootmgfw.efi\n"
-            '  if [ -n "$disk" ]; then chainloader ($disk)/EFI/Microsoft/Boot/bootmgfw.efi; boot; fi\n'
+            '  if [ -n "$disk" ]; then\n'
+            "    chainloader ($disk)/EFI/Microsoft/Boot/bootmgfw.efi\n"
+            "    boot\n"
+            "  fi\n"
             "  exit"
         )
     )
@@ -110,8 +113,7 @@ def disc_script(*, prompt: str, boot: DiscBoot = UDF_BOOT, bios: bool = False) -
         f"set timeout={PROMPT_SECONDS}",
         "set timeout_style=menu",
         "set default=0",
-        f'menuentry "{PROMPT}" '
-        '{ if [ -z "$timeout" ]; then start_setup yes; else give_up; fi }',
+        f'menuentry "{PROMPT}" {{ if [ -z "$timeout" ]; then start_setup yes; else give_up; fi }}',
         f"for key in {' '.join(string.ascii_lowercase + string.digits)} backspace tab delete; do",
         '  menuentry " " --hotkey=$key { start_setup yes }',
         "done",
@@ -168,7 +170,7 @@ def bios_disk_grub(script: str) -> bytes:
 
 
 def fat_image(files: dict[str, bytes], *, size: int, label: str = "EFISYS") -> bytes:
-    """A FAT image with the given files; 12-bit for a floppy, whatever mformat chooses above that."""
+    """A FAT image with the given files: FAT12 for a floppy, above that what mformat chooses."""
     with tempfile.TemporaryDirectory() as folder:
         image = Path(folder, "fat.img")
         with image.open("wb") as stream:
@@ -203,9 +205,7 @@ def signed_efisys(*, grub: Path, kernel: bytes, ramdisk: bytes) -> bytes:
     Which image GRUB reads from is decided by the disc's one partition, whatever image the
     firmware took: their files beside the loader are the same.
     """
-    boot = DiscBoot(
-        marker="/.disk/info", kernel="/standin/vmlinuz", ramdisk="/standin/setup.img"
-    )
+    boot = DiscBoot(marker="/.disk/info", kernel="/standin/vmlinuz", ramdisk="/standin/setup.img")
     files = {
         "EFI/BOOT/BOOTX64.EFI": SIGNED_SHIM.read_bytes(),
         "EFI/BOOT/grubx64.efi": grub.read_bytes(),
@@ -228,10 +228,9 @@ def _grub(target: str, modules: tuple[str, ...], script: str) -> bytes:
         with tarfile.open(Path(folder, "memdisk.tar"), "w", format=tarfile.USTAR_FORMAT) as tar:
             tar.addfile(member, io.BytesIO(content))
         Path(folder, "early.cfg").write_text("normal (memdisk)/grub.cfg\n")
-        _run(
-            ["grub-mkimage", "-O", target, "-p", "(memdisk)", "-o", f"{folder}/out"]
-            + ["-c", f"{folder}/early.cfg", "-m", f"{folder}/memdisk.tar", *modules]
-        )
+        inputs = ["-c", f"{folder}/early.cfg", "-m", f"{folder}/memdisk.tar"]
+        options = ["-O", target, "-p", "(memdisk)", "-o", f"{folder}/out", *inputs]
+        _run(["grub-mkimage", *options, *modules])
         return Path(folder, "out").read_bytes()
 
 

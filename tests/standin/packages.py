@@ -52,7 +52,7 @@ class PackageError(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """An unpacked kernel: `image` is the signed bzImage, `modules_root` what modprobe's -d wants."""
+    """An unpacked kernel: `image` is the signed bzImage, `modules_root` is for modprobe -d."""
 
     release: str
     image: Path

@@ -23,7 +23,7 @@ class WimError(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edition:
-    """One image: `name` is what /IMAGE/NAME is compared with, `edition_id` what a key stands for."""
+    """One image: /IMAGE/NAME is compared with `name`; `edition_id` is what a key stands for."""
 
     name: str
     edition_id: str
@@ -50,16 +50,17 @@ def make_install_wim(target: Path, tree: Path) -> None:
         _add(target, tree, edition.name, index=index, properties=properties)
     for index, edition in enumerate(EDITIONS, start=1):
         # `capture` takes no description of its own beside the name's.
-        _run(
-            ["wimlib-imagex", "info", str(target), str(index), edition.name]
-            + [f"Stand-in for {edition.name}"]
-        )
+        names = [edition.name, f"Stand-in for {edition.name}"]
+        _run(["wimlib-imagex", "info", str(target), str(index), *names])
 
 
 def make_boot_wim(target: Path, tree: Path) -> None:
     """Index 1 is Windows PE, index 2 Setup and bootable (facts/iso-usb.md §2.1)."""
     for index, name in enumerate(("Windows PE", "Windows Setup"), start=1):
-        properties = {"FLAGS": "9" if index == 1 else "2", **_windows_properties("WindowsPE", "WindowsPE")}
+        properties = {
+            "FLAGS": "9" if index == 1 else "2",
+            **_windows_properties("WindowsPE", "WindowsPE"),
+        }
         _add(target, tree, f"Stand-in for {name} (amd64)", index=index, properties=properties)
     _run(["wimlib-imagex", "info", str(target), "2", "--boot"])
 
@@ -86,9 +87,7 @@ def _windows_properties(edition_id: str, installation_type: str) -> Mapping[str,
     }
 
 
-def _add(
-    target: Path, tree: Path, name: str, *, index: int, properties: Mapping[str, str]
-) -> None:
+def _add(target: Path, tree: Path, name: str, *, index: int, properties: Mapping[str, str]) -> None:
     verb = ["capture", str(tree), str(target), name, "--compress=LZX"]
     if index > 1:
         verb = ["append", str(tree), str(target), name]

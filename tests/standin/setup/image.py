@@ -33,12 +33,21 @@ KEY_EDITIONS = {
     "WGGHN-J84D6-QYCPR-T7PJ7-X766F": "EnterpriseN",
     "DPH2V-TTNVB-4X9Q3-TJR4H-KHJW4": "EnterpriseN",
     "M7XTQ-FN8P6-TTKYV-9D4CC-J462D": "EnterpriseS",
+    "92NFX-8DJQP-P6BBQ-THF9C-7CG2H": "EnterpriseSN",
+    "KBN8V-HFGQ4-MGXVD-347P6-PDQGT": "IoTEnterpriseS",
+    "CGK42-GYN6Y-VD22B-BX98W-J8JXD": "IoTEnterprise",
+    "84NGF-MHBT6-FXBX8-QWJK7-DRR8H": "EducationN",
+    "2WH4N-8QGBV-H22JP-CT43Q-MDWWJ": "EducationN",
     "TVRH6-WHNXV-R9WG3-9XRFY-MY832": "ServerStandard",
     "D764K-2NDRG-47T6Q-P8T8W-YP6DF": "ServerDatacenter",
+    "N69G4-B89J2-4G8F4-WWYCC-J464C": "ServerStandard",
+    "WMDGN-G9PQG-XVVXX-R3X43-63DFG": "ServerDatacenter",
+    "WC2BQ-8NRM3-FDDYY-2BFGV-KHKQY": "ServerStandard",
+    "CB7KF-BWN84-R7R2Y-793K2-8XDDG": "ServerDatacenter",
     "VDYBN-27WPP-V4HQT-9VMD4-VMK7H": "ServerStandard",
     "WX4NM-KYWYW-QJJR4-XV3QB-6VM33": "ServerDatacenter",
 }
-"""Keys Microsoft publishes, retail defaults and KMS client keys, and their editions (facts §3.6)."""
+"""Keys that Microsoft publishes, retail defaults and KMS client keys (facts §3.6)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

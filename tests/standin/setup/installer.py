@@ -135,9 +135,8 @@ def load_drivers(
             folders.append((drive, folder))
     found = []
     for drive, folder in folders:
-        for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() == ".inf":
-                found.append(_driver(drive, path))
+        infs = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() == ".inf"]
+        found += [_driver(drive, inf) for inf in infs]
     modules = {
         machine.DRIVER_MODULES[driver["inf"]]
         for driver in found
@@ -196,9 +195,7 @@ def _find_answers(drives: tuple[Drive, ...], media: Drive, report: dict[str, Any
     return found
 
 
-def _make_bootable(
-    wim: Path, index: int, plan: layout.DiskPlan, *, firmware: str
-) -> None:
+def _make_bootable(wim: Path, index: int, plan: layout.DiskPlan, *, firmware: str) -> None:
     """What bcdboot does: put the image's boot loader where the firmware looks for it."""
     boot = Path("/tmp/boot")
     boot.mkdir(exist_ok=True)
@@ -260,7 +257,7 @@ def _found_on_disk(plan: layout.DiskPlan) -> dict[str, Any]:
 
 
 def _leave_panther(windows: str, found: Found, report: dict[str, Any]) -> None:
-    """Cache the answer file and leave logs, as Setup does below Windows\\Panther (facts §2.2, §9)."""
+    """Cache the answer file and leave logs below Windows\\Panther (facts §2.2, §9)."""
     steps = "".join(
         f"2026-01-01 00:00:00, Info                  SETUP  stand-in for Windows Setup: {line}\r\n"
         for line in (
@@ -276,6 +273,11 @@ def _leave_panther(windows: str, found: Found, report: dict[str, Any]) -> None:
         STATE_FILE: json.dumps(report).encode("ascii"),
     }
     for path, content in contents.items():
-        local = Path("/tmp/panther")
-        local.write_bytes(content)
-        machine.run(["ntfscp", "-q", windows, str(local), path])
+        put_file(windows, path, content)
+
+
+def put_file(windows: str, path: str, content: bytes) -> None:
+    """Write a file onto the NTFS partition; its folder must be there."""
+    local = Path("/tmp/content")
+    local.write_bytes(content)
+    machine.run(["ntfscp", "-q", windows, str(local), path])

@@ -108,9 +108,7 @@ def _checked_target(
     if partition.file_system != "NTFS":
         raise SetupStopped(f"InstallTo: {where} is not formatted NTFS")
     if partition.size_mib < WINDOWS_MINIMUM_MIB:
-        raise SetupStopped(
-            f"InstallTo: {where} has {partition.size_mib} MiB, less than 20 GB"
-        )
+        raise SetupStopped(f"InstallTo: {where} has {partition.size_mib} MiB, less than 20 GB")
     if firmware == "uefi":
         if not any(p.kind == "EFI" and p.file_system == "FAT32" for p in plan.partitions):
             raise SetupStopped(

@@ -73,9 +73,7 @@ def out_of_box(answer: AnswerFile, *, computer_name: str) -> Experience:
     administrator_password = (
         None if administrator is None else read_password(administrator, "AdministratorPassword")
     )
-    auto_logon = _auto_logon(
-        answer, shell, accounts, administrator_password, computer_name, notes
-    )
+    auto_logon = _auto_logon(answer, shell, accounts, administrator_password, computer_name, notes)
     international = _check_pages(answer, shell, accounts, auto_logon, notes)
     commands = read_commands(shell, "FirstLogonCommands/SynchronousCommand", text="CommandLine")
     if len(commands) > 1:
@@ -106,9 +104,7 @@ def account_name_problem(name: str) -> str | None:
     return None
 
 
-def _accounts(
-    answer: AnswerFile, shell: Element | None, computer_name: str
-) -> tuple[Account, ...]:
+def _accounts(answer: AnswerFile, shell: Element | None, computer_name: str) -> tuple[Account, ...]:
     holder = shell.find("UserAccounts/LocalAccounts") if shell else None
     accounts = []
     for item in holder.all("LocalAccount") if holder else ():
@@ -169,9 +165,7 @@ def _auto_logon(
     elif int(count) < 1:
         notes.append(f"AutoLogon with LogonCount {count}: nobody is logged on")
         return None
-    return AutoLogon(
-        username=username, domain=domain, count=None if count is None else int(count)
-    )
+    return AutoLogon(username=username, domain=domain, count=None if count is None else int(count))
 
 
 def _check_pages(

@@ -34,7 +34,7 @@ class PartitionFound:
 
 
 def read_table(disk: BinaryIO) -> tuple[str, tuple[PartitionFound, ...]]:
-    """The kind of table (`gpt`, `mbr` or `none`) and its partitions in the order of their numbers."""
+    """The kind of table (`gpt`, `mbr` or `none`) and its partitions by number."""
     disk.seek(0)
     first = disk.read(2 * SECTOR)
     if first[SECTOR : SECTOR + 8] == b"EFI PART":

@@ -64,9 +64,7 @@ def find_answer_file(
         if not answer.has_pass(pass_name):
             notes.append(f"{candidate.path} skipped: nothing for pass {pass_name}")
             continue
-        found = Found(
-            answer=answer, data=candidate.data, drive=candidate.drive, notes=tuple(notes)
-        )
+        found = Found(answer=answer, data=candidate.data, drive=candidate.drive, notes=tuple(notes))
         return found, tuple(notes)
     return None, tuple(notes)
 

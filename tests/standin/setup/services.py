@@ -34,11 +34,9 @@ def start_agent() -> None:
         machine.log("there is no channel for the guest agent")
         print("stand-in for Windows Setup: no channel for the guest agent", flush=True)
         return
-    machine.run(
-        ["qemu-ga", "-m", "virtio-serial", "-p", str(ports / AGENT_PORT), "-t", "/run"]
-        + ["-f", "/run/qemu-ga.pid", "-d", "-l", "/tmp/qemu-ga.log"],
-        allow_failure=True,
-    )
+    options = ["-t", "/run", "-f", "/run/qemu-ga.pid", "-d", "-l", "/tmp/qemu-ga.log"]
+    channel = str(ports / AGENT_PORT)
+    machine.run(["qemu-ga", "-m", "virtio-serial", "-p", channel, *options], allow_failure=True)
 
 
 def start_network() -> None:

@@ -141,7 +141,8 @@ class _Checker:
         if row.kind == "container":
             if text.strip() and name not in VALUE_LISTS:
                 raise self._stop(INVALID, path, element, "text where elements belong")
-            if not text.strip():
+            # An empty ProductKey is what dockur/windows leaves of it, and works (facts §3.5).
+            if not text.strip() and name != "productkey":
                 raise self._stop(INVALID, path, element, "empty element")
             return
         if not text.strip():
@@ -172,7 +173,9 @@ class _Checker:
             if name in LIST_KEYS:
                 self._unique(here, items, [item.value(LIST_KEYS[name]) for item in items])
             elif name in VALUE_LISTS:
-                self._unique(here, items, [item.attributes.get(f"{{{WCM}}}keyValue") for item in items])
+                self._unique(
+                    here, items, [item.attributes.get(f"{{{WCM}}}keyValue") for item in items]
+                )
             elif len(items) > 1 and f"{{{WCM}}}action" not in items[1].attributes:
                 raise self._stop(DUPLICATE, here, items[1], "given twice")
             for item in items:
@@ -208,7 +211,7 @@ def _is_choice(text: str, choices: tuple[str, ...]) -> bool:
         if text.lower() == choice.lower():
             return True
         low, dash, high = choice.partition("-")
-        if dash and low.isdigit() and high.isdigit() and text.isdigit():
-            if int(low) <= int(text) <= int(high):
-                return True
+        span = dash and low.isdigit() and high.isdigit() and text.isdigit()
+        if span and int(low) <= int(text) <= int(high):
+            return True
     return not choices

@@ -150,5 +150,5 @@ _NO_DAYLIGHT_SAVING = "_dstoff"
 
 
 def is_time_zone(name: str) -> bool:
-    """Whether Windows accepts it; the suffix `_dstoff` switches daylight saving off (facts §4.1)."""
+    """Whether Windows accepts it; `_dstoff` behind it switches daylight saving off (facts §4.1)."""
     return name.removesuffix(_NO_DAYLIGHT_SAVING) in TIME_ZONES

@@ -57,7 +57,7 @@ def read_language(answer: AnswerFile, media_languages: Sequence[str]) -> Languag
         if language.lower() not in available:
             raise page_shown(
                 "language",
-                f"UILanguage {language} is not on the media, which has {', '.join(media_languages)}",
+                f"UILanguage {language} is not on the media ({', '.join(media_languages)})",
             )
     return Language(
         ui_language=wanted,

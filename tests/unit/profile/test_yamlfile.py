@@ -153,6 +153,11 @@ def test_billion_laughs() -> None:
     assert "20000" in problem.message
 
 
+def test_more_values_than_any_profile_has() -> None:
+    [problem] = read("a: [" + "x, " * 30_000 + "]").problems
+    assert (problem.rule, problem.severity) == ("yaml.size", "error")
+
+
 def test_every_path_has_a_place() -> None:
     document = read("windows:\n  users:\n    - {name: dev, n: 12}\n  text: |\n    a\n    b\n")
     assert document.root is not None

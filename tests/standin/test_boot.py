@@ -1,0 +1,188 @@
+"""Whole installations and starts with plain qemu-system; nothing of provisioner takes part."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.standin.build import Media
+from tests.standin.drivers import inf_text
+from tests.standin.loaders import PROMPT
+from tests.standin.qemu import machine, without_prompt
+
+pytestmark = pytest.mark.boot
+
+DRIVERS = {
+    f"$WinPEDriver$/{driver}/{stem}.inf": inf_text(driver, "w11", "amd64").encode()
+    for driver, stem in (("viostor", "viostor"), ("NetKVM", "netkvm"), ("vioserial", "vioser"))
+}
+STAGES = [
+    *("setup", "answers", "disks", "image"),
+    *("first-boot", "specialize", "oobe", "first-logon", "agent"),
+]
+PASSWORD_SHA256 = hashlib.sha256(b"Passw0rd!").hexdigest()
+
+BIOS_PARTITIONS = """\
+<CreatePartitions>
+  <CreatePartition wcm:action="add"><Order>1</Order><Type>Primary</Type><Size>100</Size>
+  </CreatePartition>
+  <CreatePartition wcm:action="add"><Order>2</Order><Type>Primary</Type><Extend>true</Extend>
+  </CreatePartition>
+</CreatePartitions>
+<ModifyPartitions>
+  <ModifyPartition wcm:action="add"><Order>1</Order><PartitionID>1</PartitionID>
+    <Format>NTFS</Format><Label>System Reserved</Label><Active>true</Active></ModifyPartition>
+  <ModifyPartition wcm:action="add"><Order>2</Order><PartitionID>2</PartitionID>
+    <Format>NTFS</Format><Label>Windows</Label><Letter>C</Letter></ModifyPartition>
+</ModifyPartitions>
+"""
+
+MakeDisc = Callable[[Mapping[str, bytes]], Path]
+
+
+def bios_sample(sample: str) -> str:
+    """The sample for MBR disks."""
+    text = re.sub(
+        r"<CreatePartitions>.*</ModifyPartitions>", BIOS_PARTITIONS, sample, flags=re.DOTALL
+    )
+    return re.sub(r"(<InstallTo>.*?<PartitionID>)3", r"\g<1>2", text, flags=re.DOTALL)
+
+
+def test_uefi_install(media: Media, sample: str, answer_disc: MakeDisc, tmp_path: Path) -> None:
+    disc = answer_disc({"Autounattend.xml": sample.encode(), **DRIVERS})
+    with machine(discs=[without_prompt(media.install, tmp_path), disc]) as guest:
+        guest.wait_for(r'"event":"ready"')
+
+        assert [e["stage"] for e in guest.events() if e["event"] == "stage"] == STAGES
+        report = guest.report()
+        assert report["outcome"] == "ready"
+        assert report["notes"] == []
+        assert (report["firmware"], report["secure_boot"]) == ("uefi", False)
+        assert report["boot_medium"] == {"drive": "D:", "prompted": False}
+        assert report["answer_file"] == {
+            "path": "E:\\Autounattend.xml",
+            "sha256": hashlib.sha256(sample.encode()).hexdigest(),
+        }
+        (disk,) = report["disks"]
+        assert (disk["disk_id"], disk["bus"], disk["table"]) == (0, "virtio", "gpt")
+        columns = ("number", "type", "size_mib", "filesystem", "label", "letter")
+        assert [tuple(p[name] for name in columns) for p in disk["partitions"]] == [
+            (1, "EFI", 100, "FAT32", "SYSTEM", None),
+            (2, "MSR", 16, None, None, None),
+            (3, "Primary", 65418, "NTFS", "Windows", "C"),
+        ]
+        assert report["install_to"] == {"disk_id": 0, "partition_id": 3}
+        assert (report["image"]["index"], report["image"]["name"]) == (2, "Windows 11 Pro")
+        assert report["product_key"] == "XXXXX-XXXXX-XXXXX-XXXXX-3V66T"
+        assert report["computer_name"] == "STAND-01"
+        assert report["time_zone"] == "W. Europe Standard Time"
+        assert report["rdp"] == {"enabled": True, "network_level_authentication": True}
+        assert report["device_encryption_prevented"] is True
+        assert report["bypasses"] == ["BypassRAMCheck"]
+        (user,) = report["users"]
+        assert (user["name"], user["groups"]) == ("erika", ["Administrators"])
+        assert user["display_name"] == "Erika M\u00fcller & Co"
+        assert user["password_sha256"] == PASSWORD_SHA256
+        assert report["administrator"]["password_sha256"] == PASSWORD_SHA256
+        assert report["autologon"] == {"username": "erika", "count": 1}
+        assert len(report["first_logon_commands"]) == 1
+        assert {d["inf"] for d in report["drivers"]} == {"viostor.inf", "netkvm.inf", "vioser.inf"}
+
+        assert guest.agent("guest-get-host-name") == {"host-name": "STAND-01"}
+        handle = guest.agent("guest-file-open", path="/report.json")
+        content = guest.agent("guest-file-read", handle=handle, count=65536)
+        assert json.loads(base64.b64decode(content["buf-b64"])) == report
+
+        guest.screenshot(tmp_path / "screen.ppm")
+        pixels = (tmp_path / "screen.ppm").read_bytes()
+        assert pixels[1000:].count(b"\xff\xff\xff") > 500  # bold text is white
+
+        guest.monitor("system_powerdown")
+        guest.wait_until_off()
+
+
+def test_bios_install(media: Media, sample: str, answer_disc: MakeDisc) -> None:
+    disc = answer_disc({"Autounattend.xml": bios_sample(sample).encode()})
+    with machine(firmware="bios", disk_bus="sata", discs=[media.install, disc]) as guest:
+        guest.wait_for(re.escape(PROMPT))
+        guest.monitor("sendkey spc")
+        guest.wait_for(r'"event":"ready"')
+        report = guest.report()
+        assert (report["firmware"], report["boot_medium"]["prompted"]) == ("bios", True)
+        (disk,) = report["disks"]
+        assert disk["table"] == "mbr"
+        assert [(p["type"], p["active"], p["label"]) for p in disk["partitions"]] == [
+            ("Primary", True, "System Reserved"),
+            ("Primary", False, "Windows"),
+        ]
+        assert report["agent"]["installed"] is False
+
+
+def test_secure_boot_install(
+    media: Media, sample: str, answer_disc: MakeDisc, tmp_path: Path
+) -> None:
+    disc = answer_disc({"Autounattend.xml": sample.encode(), **DRIVERS})
+    boot = without_prompt(media.secure_boot, tmp_path)
+    with machine(firmware="secure-boot", discs=[boot, disc]) as guest:
+        guest.wait_for(r'"event":"ready"')
+        report = guest.report()
+        assert (report["secure_boot"], report["boot_medium"]["prompted"]) == (True, False)
+
+
+def test_unsigned_disc_under_secure_boot(media: Media) -> None:
+    with machine(firmware="secure-boot", discs=[media.install]) as guest:
+        guest.wait_for(r"Access Denied|Security Violation", seconds=60)
+
+
+@pytest.mark.parametrize("variant", ["prompt_only", "secure_boot"])
+def test_prompt_without_a_key(media: Media, variant: str) -> None:
+    firmware = "secure-boot" if variant == "secure_boot" else "uefi"
+    with machine(firmware=firmware, discs=[getattr(media, variant)]) as guest:
+        guest.wait_for(re.escape(PROMPT), seconds=60)
+        guest.wait_for("no key was pressed", seconds=30)
+
+
+def test_prompt_with_enter(media: Media) -> None:
+    with machine(discs=[media.prompt_only]) as guest:
+        guest.wait_for(re.escape(PROMPT), seconds=60)
+        guest.monitor("sendkey ret")
+        # No answer disc: the language page, which nobody answers.
+        guest.wait_for(r"FAILED .*language page shown: no answer file is used", seconds=90)
+        failure = guest.events()[-1]
+        assert (failure["event"], failure["stage"]) == ("failed", "answers")
+        guest.wait_until_off()
+
+
+def test_virtio_disk_without_driver(
+    media: Media, sample: str, answer_disc: MakeDisc, tmp_path: Path
+) -> None:
+    disc = answer_disc({"Autounattend.xml": sample.encode()})
+    with machine(discs=[without_prompt(media.install, tmp_path), disc]) as guest:
+        guest.wait_for(r"FAILED .*no disks found; a driver is missing", seconds=120)
+        assert guest.report()["failure"]["stage"] == "disks"
+        guest.wait_until_off()
+
+
+@pytest.mark.parametrize(
+    ("switch", "end"),
+    [
+        ("", r'"event":"ready"'),
+        ("standin.fail=disk_is_on_fire", r'"message":"disk is on fire"'),
+        ("standin.poweroff=1", "turning off"),
+    ],
+)
+def test_direct_guest(media: Media, switch: str, end: str) -> None:
+    line = f"console=ttyS0 quiet standin.phase=direct {switch}"
+    direct = (str(media.kernel), str(media.initrd), line)
+    with machine(firmware="bios", discs=[], direct=direct) as guest:
+        guest.wait_for(end, seconds=90)
+        if not switch:
+            assert guest.agent("guest-ping") == {}
+            guest.monitor("system_powerdown")
+        guest.wait_until_off()
