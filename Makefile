@@ -37,7 +37,7 @@ golden: $(SETUP) ## rewrite the golden files; read the diff before you commit it
 soak: $(SETUP) ## the long tests: kill -9 at twenty points of a real run
 	$(VENV)/python -m pytest tests/boot -m soak --timeout 7200
 
-bench: $(SETUP) ## compare with other tools side by side, as ratios
+bench: standin ## compare with other tools side by side, as ratios
 	@$(VENV)/python -m benchmarks
 
 clean: ## remove what the other targets built

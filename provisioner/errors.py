@@ -79,6 +79,18 @@ class ProfileError(ProvisionerError):
         self.problems = tuple(problems)
         first = self.problems[0]
         super().__init__(first.message, hint=first.hint, place=first.place)
+        self.exit_code = exit_code_of(self.problems)
+
+
+def exit_code_of(problems: Sequence[Problem]) -> int:
+    """0 without an error, 3 where the profile is fine and only this host is not ready, else 2.
+
+    Rules about the host begin with `host.`.
+    """
+    rules = [problem.rule for problem in problems if problem.severity is Severity.ERROR]
+    if not rules:
+        return 0
+    return HostError.exit_code if all(rule.startswith("host.") for rule in rules) else 2
 
 
 class HostError(ProvisionerError):

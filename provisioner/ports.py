@@ -188,6 +188,9 @@ class Hypervisor(Protocol):
     def addresses(self, name: str) -> Sequence[str]:
         """IPv4 and IPv6 addresses of the guest (agent, then leases), without loopback."""
 
+    def display(self, name: str) -> str | None:
+        """Where a viewer finds the display of a running domain, as `vnc://127.0.0.1:5900`."""
+
     def create_disk(self, file_name: str, size: int) -> str:
         """Makes an empty qcow2 of `size` bytes in the storage; its path. An existing one fails."""
 

@@ -1,4 +1,4 @@
-"""References to secrets, slots left for them in rendered text, and values that never print themselves.
+"""References to secrets, slots for them in rendered text, and values that never print themselves.
 
 This module never reads a secret; `host/secrets.py` does.
 """

@@ -52,7 +52,10 @@ Content = Bytes | Text | HostFile | Slice
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """A folder; only needed for folders that would otherwise be empty."""
+    """A folder; only needed where it would otherwise be empty, or has a time or mode of its own."""
+
+    modified: int | None = None
+    mode: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

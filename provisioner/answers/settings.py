@@ -10,6 +10,26 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
+from typing import Literal
+
+from provisioner.errors import ProvisionerError
+
+Kind = Literal["string", "bool", "int", "enum", "container", ""]
+_KINDS: Mapping[str, Kind] = {
+    "string": "string",
+    "bool": "bool",
+    "int": "int",
+    "enum": "enum",
+    "container": "container",
+    "": "",
+}
+_COLUMNS = 10
+_KEY_VALUE = "expressed as wcm:keyValue attribute, not an element"
+_PARENT_TEXT = "expressed as the text of the parent element"
+
+
+class SettingsTableError(ProvisionerError):
+    """The table is not what this module reads; it is our own file, so this is a bug or damage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,32 +40,141 @@ class Setting:
     component: str
     path: str
     passes: frozenset[str]
-    type: str
+    type: Kind
     choices: tuple[str, ...]
     maximum_length: int | None
+    limits: tuple[int, int] | None
+    """Smallest and largest number, both allowed."""
     may_be_empty: bool | None
     """None where the reference does not say."""
+    note: str
+    since: int | None
+    """First Windows build that knows it, where older ones refuse the file for it."""
+
+    def allows(self, value: str) -> bool:
+        """Whether `value` is one of the choices; they came out of prose, so capitals are free."""
+        wanted = value.casefold()
+        for choice in self.choices:
+            low, dash, high = choice.partition("-")
+            if dash and low.isdecimal() and high.isdecimal():
+                if value.isdecimal() and int(low) <= int(value) <= int(high):
+                    return True
+            elif wanted == choice.casefold():
+                return True
+        return not self.choices
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """All settings of one component."""
+
+    name: str
+    settings: Mapping[str, Setting]
+    """By path in lower case, containers included."""
+    passes: frozenset[str]
+    key_value_items: frozenset[str]
+    """Paths, lower case, of list items whose key is the attribute wcm:keyValue (§6.5)."""
+    text_items: frozenset[str]
+    """Those of them whose value is their own text."""
+
+    def find(self, path: str) -> Setting | None:
+        """The row of a path such as `UserAccounts/LocalAccounts/LocalAccount/Name`."""
+        return self.settings.get(path.lower())
 
 
 @cache
 def table() -> Mapping[tuple[str, str], Setting]:
-    """Every setting by component (lower case: real files vary it) and path such as
-    `UserAccounts/LocalAccounts/LocalAccount/Name`."""
+    """Every row by component (lower case: real files vary it) and path as the reference has it."""
     text = files(__package__).joinpath("unattend-settings.tsv").read_text(encoding="utf-8")
-    rows = (line.split("\t") for line in text.splitlines() if not line.startswith("#"))
-    next(rows)
-    settings = {}
-    for component, path, passes, kind, choices, length, _range, empty, _note in rows:
-        settings[component.lower(), path] = Setting(
-            component=component,
-            path=path,
-            passes=frozenset(passes.split(",")),
-            type=kind,
-            choices=tuple(choices.split("|")) if choices else (),
-            maximum_length=int(length) if length else None,
-            may_be_empty={"yes": True, "no": False}.get(empty),
-        )
-    return MappingProxyType(settings)
+    return MappingProxyType(read_table(text))
+
+
+def read_table(text: str) -> dict[tuple[str, str], Setting]:
+    """The rows of a table; SettingsTableError with the line of the first bad one."""
+    settings: dict[tuple[str, str], Setting] = {}
+    header_seen = False
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.startswith("#") or not line:
+            continue
+        if not header_seen:
+            header_seen = True
+            continue
+        cells = line.split("\t")
+        try:
+            setting = _setting(cells)
+        except (ValueError, KeyError, IndexError) as error:
+            raise SettingsTableError(
+                f"line {number} of the settings table cannot be read: {type(error).__name__}"
+            ) from error
+        settings[setting.component.lower(), setting.path] = setting
+    return settings
+
+
+def _setting(cells: list[str]) -> Setting:
+    if len(cells) != _COLUMNS:
+        raise ValueError(f"{len(cells)} cells")
+    component, path, passes, kind, choices, length, limits, empty, note, since = cells
+    low, dash, high = limits.partition("-")
+    return Setting(
+        component=component,
+        path=path,
+        passes=frozenset(passes.split(",")),
+        type=_KINDS[kind],
+        choices=tuple(choices.split("|")) if choices else (),
+        maximum_length=int(length) if length else None,
+        limits=(int(low), int(high)) if dash else None,
+        may_be_empty={"yes": True, "no": False}.get(empty),
+        note=note,
+        since=int(since) if since else None,
+    )
+
+
+@cache
+def components() -> Mapping[str, Component]:
+    """Every component by its name in lower case."""
+    rows: dict[str, dict[str, Setting]] = {}
+    for (name, path), setting in table().items():
+        rows.setdefault(name, {})[path.lower()] = setting
+    return MappingProxyType({name: _component(settings) for name, settings in rows.items()})
+
+
+def _component(rows: dict[str, Setting]) -> Component:
+    settings = dict(rows)
+    keyed, texts = set(), set()
+    for path, row in rows.items():
+        parent = path.rpartition("/")[0]
+        if row.note == _KEY_VALUE:
+            keyed.add(parent)
+            del settings[path]
+        elif row.note == _PARENT_TEXT:
+            texts.add(parent)
+            del settings[path]
+    # Some containers have no page of their own in the reference.
+    for path, row in rows.items():
+        names = row.path.split("/")
+        for depth in range(1, len(names)):
+            above = "/".join(names[:depth])
+            if above.lower() not in settings and path in settings:
+                settings[above.lower()] = Setting(
+                    component=row.component,
+                    path=above,
+                    passes=row.passes,
+                    type="container",
+                    choices=(),
+                    maximum_length=None,
+                    limits=None,
+                    may_be_empty=None,
+                    note="",
+                    since=None,
+                )
+    any_row = next(iter(rows.values()))
+    return Component(
+        name=any_row.component,
+        settings=MappingProxyType(settings),
+        passes=frozenset().union(*(row.passes for row in rows.values())),
+        key_value_items=frozenset(keyed),
+        text_items=frozenset(texts),
+    )
 
 
 def may_be_empty(component: str, path: str) -> bool:

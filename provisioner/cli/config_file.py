@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,7 +31,9 @@ def yaml_text(text: str) -> str:
     """A text as a YAML scalar in one line, quoted only where that is needed."""
     if _PLAIN.fullmatch(text) and _scalar(f"x: {text}") == text:
         return text
-    return "'" + text.replace("'", "''") + "'"
+    if text.isprintable():
+        return "'" + text.replace("'", "''") + "'"
+    return json.dumps(text)
 
 
 def changed(text: str, path: Keys, value: str | None) -> str:
@@ -65,7 +68,9 @@ def changed(text: str, path: Keys, value: str | None) -> str:
     return result
 
 
-def _set(lines: list[str], places: Mapping[Keys, tuple[Place, Node]], path: Keys, value: str) -> None:
+def _set(
+    lines: list[str], places: Mapping[Keys, tuple[Place, Node]], path: Keys, value: str
+) -> None:
     if path in places:
         place = places[path][1].place
         line, start = place.line - 1, place.column - 1

@@ -61,6 +61,11 @@ class TerminalConsole:
         """Decides anew, once the configuration is read."""
         self._colour = wanted
 
+    @property
+    def width(self) -> int | None:
+        """Columns that results may take; None where nobody is looking."""
+        return _width(self._out)
+
     def result(self, text: str, *, heading: str = "", wrap: bool = False) -> None:
         """A line of the result, on stdout; with `--json` results go through `event`.
 

@@ -77,9 +77,7 @@ def table(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
     widths = [max(cells(row[n]) for row in rows) for n in range(len(rows[0]))]
     lines = []
     for row in rows:
-        padded = (
-            cell + " " * (wide - cells(cell)) for cell, wide in zip(row, widths, strict=True)
-        )
+        padded = (cell + " " * (wide - cells(cell)) for cell, wide in zip(row, widths, strict=True))
         lines.append("  ".join(padded).rstrip())
     if width is None or all(cells(line) <= width for line in lines):
         return lines
@@ -93,12 +91,10 @@ def table(rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
 
 def amount(count: float) -> str:
     """`5.1 GiB`: three digits at most, binary units."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 999.5:
-            break
-        count /= 1024
-    else:
-        unit = "TiB"
+    units = iter(("B", "KiB", "MiB", "GiB", "TiB"))
+    unit = next(units)
+    while count >= 999.5 and (larger := next(units, None)) is not None:
+        count, unit = count / 1024, larger
     return f"{count:.1f} {unit}" if count < 9.95 and unit != "B" else f"{count:.0f} {unit}"
 
 

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import re
 import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from provisioner import __version__
 from provisioner.cli.console import TerminalConsole
 from provisioner.cli.environment import read_environment
+from provisioner.cli.options import common_options
 from provisioner.errors import InterruptedByUser, ProvisionerError, UsageError
 
 COMMANDS = (
+    "new",
+    "inspect",
+    "library",
     "check",
     "plan",
     "render",
@@ -25,22 +30,46 @@ COMMANDS = (
     "delete",
     "status",
     "list",
+    "connect",
     "drive",
     "secret",
+    "config",
     "schema",
     "doctor",
+    "completion",
 )
 
-EPILOG = """\
-exit codes: 0 done, 1 a bug in provisioner, 2 usage or profile, 3 host or media not ready,
-4 failed while doing, 5 refused for safety, 6 the guest failed or stalled, 130 interrupted"""
+EXIT_CODES = (
+    (0, "done"),
+    (1, "a bug in provisioner"),
+    (2, "usage or profile"),
+    (3, "host or media not ready"),
+    (4, "failed while doing"),
+    (5, "refused for safety"),
+    (6, "the guest failed or stalled"),
+    (130, "interrupted"),
+)
+EPILOG = "exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES)
 
 
 class Parser(argparse.ArgumentParser):
     """Raises UsageError instead of leaving the process, so that `--json` covers usage as well."""
 
+    def __init__(self, **options: Any) -> None:
+        # An abbreviation that works today is another option tomorrow.
+        super().__init__(allow_abbrev=False, **options)
+
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, hint=f"see `{self.prog} --help`")
+        wrong = re.search(r"invalid choice: (.+?) \(choose from (.+)\)", message)
+        hint = f"see `{self.prog} --help`"
+        if wrong is not None:
+            from difflib import get_close_matches
+
+            known = re.findall(r"[\w-]+", wrong[2])
+            near = get_close_matches(wrong[1].strip("'\""), known, n=1)
+            message = message[: wrong.end(1)]
+            hint = f"did you mean '{near[0]}'?" if near else f"one of {', '.join(known)}"
+        raise UsageError(message, hint=hint)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -49,14 +78,10 @@ def build_parser() -> argparse.ArgumentParser:
         prog="provisioner",
         description="Turns a YAML profile into a Windows machine that installed itself.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"provisioner {__version__}")
     common = Parser(add_help=False)
-    common.add_argument(
-        "--json", action="store_true", help="print one JSON object per line on standard output"
-    )
-    common.add_argument("--debug", action="store_true", help="show the traceback of a failure")
+    common_options(common)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = importlib.import_module(f"provisioner.cli.commands.{name}")
@@ -71,15 +96,27 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Runs one command line; the exit code."""
     environment = read_environment()
-    wants_json = "--json" in argv
-    console = TerminalConsole(colour=environment.colour, as_json=wants_json)
+    if "_ARGCOMPLETE" in environment.variables:
+        from provisioner.cli.completion import complete
+
+        complete(build_parser())
+    console = TerminalConsole(
+        out=sys.stdout,
+        err=sys.stderr,
+        as_json="--json" in argv,
+        allowed=environment.colour,
+        moving=environment.variables.get("TERM") != "dumb",
+    )
     debug = "--debug" in argv
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         arguments = build_parser().parse_args(argv)
+        from provisioner.cli.config import given_settings, read_config
         from provisioner.cli.session import Session
 
-        with Session(environment, console) as session:
+        config = read_config(environment, given_settings(arguments))
+        console.use_colour(config.colour)
+        with Session(environment, console, config) as session:
             return int(arguments.run(arguments, session) or 0)
     except ProvisionerError as err:
         if debug:
@@ -95,6 +132,14 @@ def main(argv: Sequence[str]) -> int:
         # Whoever read our output has gone; Python must not complain about it while exiting.
         sys.stdout = None
         return 141
+    except OSError as err:  # nobody nearer knew what to say about it: a full disk, permissions
+        if debug:
+            raise
+        from provisioner.host.files import os_error
+
+        problem = os_error(err, f"use {err.filename}" if err.filename else "go on")
+        console.error(problem)
+        return problem.exit_code
     except Exception as err:  # a bug: say so, and how to tell us, instead of a bare traceback
         if debug:
             raise

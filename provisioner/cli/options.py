@@ -3,13 +3,49 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+
+from provisioner.cli.completion import (
+    completes,
+    connections,
+    files,
+    machine_names,
+    media_discs,
+    profiles,
+)
+from provisioner.errors import UsageError
+
+
+def common_options(parser: argparse.ArgumentParser, *, inner: bool = False) -> None:
+    """--json, --debug and --colour; not shown again for the `inner` verbs of a command."""
+    hidden = argparse.SUPPRESS
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        default=hidden if inner else False,
+        help=hidden if inner else "print one JSON object per line on standard output",
+    )
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        default=hidden if inner else False,
+        help=hidden if inner else "show the traceback of a failure",
+    )
+    parser.add_argument(
+        "--colour",
+        "--color",
+        choices=("auto", "always", "never"),
+        default=hidden if inner else None,
+        help=hidden if inner else "colours on the terminal; default: auto",
+    )
 
 
 def profile_options(parser: argparse.ArgumentParser) -> None:
     """PROFILE, --set and --media."""
-    parser.add_argument(
+    profile = parser.add_argument(
         "profile", metavar="PROFILE", help="a profile file, or the name of a shipped one"
     )
+    completes(profile, profiles)
     parser.add_argument(
         "--set",
         action="append",
@@ -18,28 +54,53 @@ def profile_options(parser: argparse.ArgumentParser) -> None:
         dest="sets",
         help="change one key of the profile, as windows.edition=Professional",
     )
-    parser.add_argument(
+    media_option(parser)
+    parser.add_argument("--name", help="name of the machine, in place of the profile's")
+
+
+def media_option(parser: argparse.ArgumentParser) -> None:
+    """--media."""
+    media = parser.add_argument(
         "--media",
         action="append",
         default=[],
         metavar="KIND=FILE",
         help="the discs: install=Win11.iso, drivers=virtio-win.iso",
     )
-    parser.add_argument("--name", help="name of the machine, in place of the profile's")
+    completes(media, media_discs)
+
+
+def media_files(options: Sequence[str]) -> dict[str, str]:
+    """What `--media` options say: files by kind."""
+    media = {}
+    for option in options:
+        kind, separator, file = option.partition("=")
+        if not separator or not file:
+            raise UsageError(f"--media {option}: give it as KIND=FILE")
+        media[kind] = file
+    return media
 
 
 def connect_option(parser: argparse.ArgumentParser) -> None:
     """--connect."""
-    parser.add_argument(
+    connect = parser.add_argument(
         "--connect",
         "-c",
         metavar="URI",
         help="libvirt connection, as qemu:///system; default: what this host offers",
     )
+    completes(connect, connections)
 
 
 def machine_name(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """NAME."""
-    parser.add_argument(
+    name = parser.add_argument(
         "name", metavar="NAME", nargs="?" if optional else None, help="name of the machine"
     )
+    completes(name, machine_names)
+
+
+def output_file(parser: argparse.ArgumentParser, *, meaning: str, suffix: str) -> None:
+    """-o FILE."""
+    output = parser.add_argument("-o", "--output", metavar="FILE", help=meaning)
+    completes(output, files(suffix))

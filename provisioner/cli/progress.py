@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 from provisioner.cli.layout import amount, cells, duration, shortened
 
@@ -53,25 +54,21 @@ class Transfer:
         speed = f"{amount(rate)}/s" if rate else ""
         if not self.total:
             count = amount(self.done)
-            for parts in ((self.label, count, speed), (self.label, count), (count,)):
-                if cells(line := _joined(parts)) <= width:
+            for shown in ([self.label, count, speed], [self.label, count], [count]):
+                if cells(line := _joined(shown)) <= width:
                     return line
             return shortened(count, width)
         share = min(self.done, self.total) / self.total
         percent = f"{int(100 * share):3} %"
         left = f"{duration((self.total - self.done) / rate)} left" if rate else ""
-        for parts in (
-            (self.label, "", percent, speed, left),
-            (self.label, "", percent, left),
-            (self.label, "", percent),
-        ):
-            bar = min(WIDEST_BAR, width - cells(_joined(parts)) - 2)
+        for numbers in ([percent, speed, left], [percent, left], [percent]):
+            bar = min(WIDEST_BAR, width - cells(_joined([self.label, *numbers])) - 2)
             if bar >= NARROWEST_BAR:
                 filled = int(bar * share)
                 drawn = self._full * filled + self._empty * (bar - filled)
-                return _joined((parts[0], drawn, *parts[2:]))
+                return _joined([self.label, drawn, *numbers])
         room = width - cells(percent) - 4
-        return shortened(_joined((shortened(self.label, max(room, 0)), percent)), width)
+        return shortened(_joined([shortened(self.label, max(room, 0)), percent]), width)
 
     def summary(self, *, now: float) -> str:
         """`image  5.1 GiB in 0:52 (100 MiB/s)`."""
@@ -82,5 +79,5 @@ class Transfer:
         )
 
 
-def _joined(parts: tuple[str, ...]) -> str:
+def _joined(parts: Sequence[str]) -> str:
     return "  " + "  ".join(part for part in parts if part)

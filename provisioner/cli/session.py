@@ -6,15 +6,17 @@ import argparse
 import re
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from provisioner.cli.config import Config, Source
 from provisioner.cli.console import TerminalConsole
 from provisioner.cli.environment import Environment
+from provisioner.cli.options import media_files
 from provisioner.errors import FailedError, Place, ProvisionerError, UsageError
 
 if TYPE_CHECKING:
@@ -49,9 +51,10 @@ class MachineRun:
 class Session:
     """One command's view of this host. Closes what it opened."""
 
-    def __init__(self, environment: Environment, console: TerminalConsole) -> None:
+    def __init__(self, environment: Environment, console: TerminalConsole, config: Config) -> None:
         self.environment = environment
         self.console = console
+        self.config = config
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -100,19 +103,14 @@ class Session:
         """The profile of the command line, checked by its own rules."""
         from provisioner.profile.load import load_profile
 
-        media = {}
-        for option in arguments.media:
-            kind, separator, file = option.partition("=")
-            if not separator or not file:
-                raise UsageError(f"--media {option}: give it as KIND=FILE")
-            media[kind] = file
         sets = list(arguments.sets)
         if arguments.name:
             sets.append(f"name={arguments.name}")
         return load_profile(
             arguments.profile,
             sets=sets,
-            media=media,
+            media=media_files(arguments.media),
+            defaults=self.config.below_profiles(),
             resources=self.resources,
             home=self.environment.home,
             cwd=self.environment.cwd,
@@ -181,6 +179,9 @@ class Session:
 
         environment = self.environment
         store = self.machines.store(name)
+        if pool is None and (state := store.load()) is not None:
+            pool = state.current.intent.get("machine.pool")
+            pool = None if pool == "default" else pool
         opened = connect(
             self.where(name, uri),
             machine=name,
@@ -197,10 +198,9 @@ class Session:
         """Closes a connection; an embed root that was opened only to look around goes again."""
         from provisioner.host.keeper_client import KeptHypervisor
 
-        looked_only = isinstance(opened, KeptHypervisor) and not store.exists()
         try:
-            if looked_only and isinstance(opened, KeptHypervisor) and not opened.domains():
-                opened.remove_root()
+            if isinstance(opened, KeptHypervisor) and not store.exists():
+                opened.remove_unused_root()
         except ProvisionerError:
             pass  # another terminal is just making this machine
         finally:
@@ -211,9 +211,11 @@ class Session:
         from provisioner.host.connect import choose
 
         state = self.machines.store(name).load() if name else None
+        setting = self.config["connect"]
+        variable = setting.text if setting.source is Source.ENVIRONMENT else None
         return choose(
-            explicit=uri or (state.uri if state else None),
-            environment=self.environment.variables.get("LIBVIRT_DEFAULT_URI"),
+            explicit=uri or (state.uri if state else None) or (None if variable else setting.text),
+            environment=variable,
             uid=self.environment.uid,
         )
 
@@ -235,16 +237,27 @@ class Session:
             store=store,
         )
 
-    def machine_run(self, arguments: argparse.Namespace) -> MachineRun:
-        """Loads and looks at everything a plan is made from."""
-        from provisioner.plan.compile import Sources, compile_machine
-        from provisioner.ports import Mode
+    def machine_run(
+        self, arguments: argparse.Namespace, *, connect_ahead: bool = False
+    ) -> MachineRun:
+        """Loads and looks at everything a plan is made from.
 
+        With `connect_ahead` libvirt is opened while the discs are looked at, which saves `up` the
+        wait; `plan` often needs no connection at all.
+        """
         loaded = self.load(arguments)
-        media = self.media(loaded)
         machine = loaded.profile.machine
         name = loaded.profile.name
         world = self.world(name, arguments.connect or machine.connect, pool=machine.pool)
+        if connect_ahead:
+            from threading import Thread
+
+            Thread(target=_knock, args=(world,), daemon=True).start()
+
+        from provisioner.plan.compile import Sources, compile_machine
+        from provisioner.ports import Mode
+
+        media = self.media(loaded)
         host = world.hypervisor.facts()
         if host.mode is Mode.SYSTEM:
             self.require_reachable(world, media.install.path)
@@ -368,6 +381,11 @@ class Session:
         if given:
             return Path(given)
         return default(uid=self.environment.uid, home=self.environment.home)
+
+
+def _knock(world: World) -> None:
+    with suppress(ProvisionerError):  # the first real call meets it again, and tells
+        world.hypervisor.domain(world.store.name)
 
 
 def places(loaded: LoadedProfile) -> Callable[[str], Place | None]:

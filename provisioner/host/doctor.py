@@ -247,7 +247,7 @@ def _kvm(accelerator: Accelerator) -> Finding:
         id="kvm",
         level=Level.WARN,
         what=what,
-        why=f"{accelerator.reason}; machines run in software, ten to thirty times slower",
+        why=f"{accelerator.reason}; machines run in software, which is many times slower",
         fixes=fixes,
     )
 

@@ -52,6 +52,26 @@ def drives_in(xml: str) -> tuple[Drive, ...]:
     return tuple(sorted(drives, key=lambda drive: (len(drive.target), drive.target)))
 
 
+def display_in(xml: str) -> str | None:
+    """`vnc://127.0.0.1:5900` of the first display that listens on a port; None without one.
+
+    A domain that is off has port -1, or none (https://libvirt.org/formatdomain.html, "Graphical
+    framebuffers").
+    """
+    for graphics in _parse(xml).iterfind("./devices/graphics"):
+        kind, port = graphics.get("type"), graphics.get("port", "")
+        if kind not in ("vnc", "spice") or not port.isdigit() or port == "0":
+            continue
+        listen = graphics.find("./listen[@address]")
+        address = graphics.get("listen") or (listen.get("address") if listen is not None else None)
+        if address in (None, "0.0.0.0", "::"):
+            address = "127.0.0.1"
+        return (
+            f"{kind}://[{address}]:{port}" if ":" in str(address) else f"{kind}://{address}:{port}"
+        )
+    return None
+
+
 def disk_with_medium(
     xml: str, target: str, medium: Medium | None, *, backing: Medium | None, relabel: bool
 ) -> str:

@@ -17,9 +17,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import provisioner
+from provisioner import __version__
 from provisioner.errors import FailedError, HostError, ProvisionerError
-from provisioner.host import embed
+from provisioner.host import embed, remembered
 from provisioner.host import keeper_wire as wire
 from provisioner.host.process import run
 from provisioner.host.storage import FolderStorage
@@ -55,8 +55,13 @@ class KeptHypervisor:
         self._connection: socket.socket | None = None
 
     def facts(self) -> HostFacts:
-        answer = self._ask("facts", accelerator=asdict(self._probe()))
-        return replace(wire.facts_from_wire(answer), storage=self._storage.record())
+        accelerator = self._probe()
+        facts = remembered.recall(self._cache, accelerator)
+        if facts is None:
+            facts = wire.facts_from_wire(self._ask("facts", accelerator=asdict(accelerator)))
+            remembered.remember(self._cache, facts)
+        uri = f"qemu:///embed?root={self._root}"
+        return replace(facts, uri=uri, storage=self._storage.record())
 
     def domains(self) -> Sequence[DomainRecord]:
         return tuple(wire.record_from_wire(record) for record in self._ask("domains"))
@@ -113,6 +118,10 @@ class KeptHypervisor:
     def addresses(self, name: str) -> Sequence[str]:
         return tuple(self._ask("addresses", name=name))
 
+    def display(self, name: str) -> str | None:
+        answer = self._ask("display", name=name)
+        return str(answer) if answer is not None else None
+
     def create_disk(self, file_name: str, size: int) -> str:
         return self._storage.create_disk(file_name, size)
 
@@ -128,6 +137,11 @@ class KeptHypervisor:
     def close(self) -> None:
         with self._guard:
             self._hang_up()
+
+    def remove_unused_root(self) -> None:
+        """Deletes a root that was opened only to look around: no machine is defined in it."""
+        if self._root.exists() and not self.domains():
+            self.remove_root()
 
     def remove_root(self) -> tuple[str, ...]:
         """For `delete`, once the domain is undefined: lets go of the root and deletes it."""
@@ -192,7 +206,7 @@ class KeptHypervisor:
         connection.settimeout(ANSWER_WAIT)
         line = wire.Line(connection)
         try:
-            line.send({"method": "hello", "arguments": {"version": provisioner.__version__}})
+            line.send({"method": "hello", "arguments": {"version": __version__}})
             answer = line.receive()
         except (OSError, ValueError):
             return False
@@ -206,7 +220,7 @@ class KeptHypervisor:
         return True
 
     def _start_keeper(self) -> None:
-        parent = str(Path(provisioner.__file__).parent.parent)
+        parent = str(Path(__file__).parents[2])
         known = os.environ.get("PYTHONPATH")
         environment = {
             **os.environ,

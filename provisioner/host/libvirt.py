@@ -17,6 +17,7 @@ from typing import Any
 from provisioner.errors import FailedError, GuestError, RefusedError
 from provisioner.host.domain_xml import (
     disk_with_medium,
+    display_in,
     domain_with_medium,
     drives_in,
     name_in,
@@ -262,6 +263,10 @@ class LibvirtHypervisor:
                     break
         useful = (address for address in found if not address.is_loopback)
         return tuple(str(a) for a in sorted(useful, key=lambda a: (a.is_link_local, a.version, a)))
+
+    def display(self, name: str) -> str | None:
+        with translated(f"ask for the display of {name}"):
+            return display_in(str(self._running(name).XMLDesc(0)))
 
     def create_disk(self, file_name: str, size: int) -> str:
         return self._storage.create_disk(file_name, size)

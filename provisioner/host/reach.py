@@ -118,10 +118,11 @@ def _folders(path: Path) -> tuple[Path, ...]:
 
 
 def _allows(path: Path, who: Account, wanted: int) -> bool:
-    """The access check algorithm of acl(5)."""
+    """The access check algorithm of acl(5), except that Linux looks at no ACL whose mask, which is
+    the mode's group bits, is empty (fs/namei.c, `acl_permission_check`)."""
     status = path.stat()
     mode = stat.S_IMODE(status.st_mode)
-    entries = _acl(path) or [
+    entries = (_acl(path) if mode & stat.S_IRWXG else []) or [
         (USER_OBJECT, mode >> 6 & 7, 0),
         (GROUP_OBJECT, mode >> 3 & 7, 0),
         (OTHER, mode & 7, 0),

@@ -188,7 +188,7 @@ class FileSecretStore:
             after = json.dumps(kept, indent=2).encode() + b"\n"
             if after != before:
                 write_file(self._path, after)
-        except (ValueError, KeyError) as err:
+        except (ValueError, KeyError, TypeError, AttributeError) as err:
             raise _damaged(self._path) from err
         finally:
             os.close(folder)

@@ -107,6 +107,21 @@ def _entry(
     )
 
 
+def asks_for_key(facts: MediaFacts, entry: BootEntry) -> bool | None:
+    """Whether this entry says "Press any key to boot from CD"; None where that is not known.
+
+    Under BIOS the question depends on `boot/bootfix.bin` being there (facts iso-usb §2.1).
+    """
+    path = (entry.path or "").casefold()
+    if path == PROMPTING:
+        return True
+    if path == NOT_PROMPTING:
+        return False
+    if path == "boot/etfsboot.com":
+        return facts.find("boot/bootfix.bin") is not None
+    return None
+
+
 def noprompt_patch(facts: MediaFacts) -> NoPromptPatch | NoPromptNeeded | NoPromptImpossible:
     """How to boot this disc under UEFI without "Press any key to boot from CD".
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from provisioner.media.trust import Loader
+
 
 class MediaKind(StrEnum):
     """What a person would call the thing in their hand."""
@@ -15,6 +17,9 @@ class MediaKind(StrEnum):
     VIRTIO_DRIVERS = "virtio-drivers"
     ANSWER_DISC = "answer-disc"
     WIM = "wim"
+    DRIVER_DISC = "driver-disc"
+    MEMORY_TEST = "memory-test"
+    DISK_IMAGE = "disk-image"
     LINUX = "linux"
     OTHER_DISC = "other-disc"
 
@@ -91,6 +96,63 @@ class WimFile:
     """Part numbers of a split set, 1 of 1 otherwise."""
     images: int
     """All images, those that are no edition included."""
+    boots: int = 0
+    """The image that boots, 0 where none does."""
+    size: int = 0
+    integrity: bool = False
+    """It carries a table to check it with."""
+    pipable: bool = False
+    missing: tuple[int, ...] = ()
+    """Parts of its split set that are not beside it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerFile:
+    """An answer file that the medium carries already.
+
+    `rank` is its row in Setup's search order (facts windows-setup §2.1), lower first.
+    """
+
+    path: str
+    """On the medium; `sources/boot.wim, image 2: Autounattend.xml` inside an image."""
+    place: str
+    """What Setup calls that place, for people."""
+    rank: int
+    size: int
+    passes: tuple[str, ...] = ()
+    """Configuration passes it has settings for."""
+    wins: tuple[str, ...] = ()
+    """Passes for which Setup would take this file, with no other medium in the machine."""
+    problem: str = ""
+    """Why Setup would not use it, or why it could not be read here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetupConfig:
+    """`sources/ei.cfg` and `sources/pid.txt`. Setup ignores both when it has an answer file."""
+
+    edition_id: str | None = None
+    channel: str | None = None
+    volume: bool | None = None
+    key: str | None = None
+    """Product key of pid.txt, all but its last five characters masked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """One partition of a raw disk image. `length` may reach past the end of a truncated image."""
+
+    number: int
+    kind: str
+    """What its type stands for, in words."""
+    name: str
+    """GPT only."""
+    offset: int
+    length: int
+    active: bool
+    """The boot flag of an MBR."""
+    filesystem: str = ""
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +193,16 @@ class MediaFacts:
     volume_licence: bool = False
     wims: tuple[WimFile, ...] = ()
     """The WIM files that Setup uses: boot.wim, install.wim or .esd or every .swm."""
+    loaders: tuple[Loader, ...] = ()
+    """What firmware starts: the loaders of `EFI/BOOT` and those inside El Torito boot images."""
+    answers: tuple[AnswerFile, ...] = ()
+    """Answer files already inside, in the order Setup would find them."""
+    setup_config: SetupConfig | None = None
+    partition_table: str | None = None
+    """`GPT` or `MBR`: of a raw disk image, and of a disc that can be written to a stick."""
+    partitions: tuple[Partition, ...] = ()
+    driver_version: str | None = None
+    """Of a virtio driver disc, `0.1.285`."""
     remarks: tuple[str, ...] = ()
     """What is odd about the medium without making it useless, one sentence each, for people."""
     files: Mapping[str, tuple[Extent, ...]] = field(default_factory=dict, repr=False)

@@ -30,6 +30,37 @@ _CLIENTS = {
     9200: "windows-8",
     9600: "windows-8.1",
 }
+_RELEASES = {
+    **{
+        ("windows-10", build): name
+        for build, name in (
+            (10240, "1507"),
+            (10586, "1511"),
+            (14393, "1607"),
+            (15063, "1703"),
+            (16299, "1709"),
+            (17134, "1803"),
+            (17763, "1809"),
+            (18362, "1903"),
+            (18363, "1909"),
+            (19041, "2004"),
+            (19042, "20H2"),
+            (19043, "21H1"),
+            (19044, "21H2"),
+            (19045, "22H2"),
+        )
+    },
+    **{
+        ("windows-11", build): name
+        for build, name in (
+            (22000, "21H2"),
+            (22621, "22H2"),
+            (22631, "23H2"),
+            (26100, "24H2"),
+            (26200, "25H2"),
+        )
+    },
+}
 _LINUX = (
     ".disk/info",
     "casper/vmlinuz",
@@ -39,7 +70,15 @@ _LINUX = (
     "images/pxeboot/vmlinuz",
     "install.amd/vmlinuz",
     "arch/boot/x86_64/vmlinuz-linux",
+    "boot/x86_64/loader/linux",
+    "boot/bzimage",
+    "debian-installer/amd64/linux",
+    "efi/boot/grubx64.efi",
+    "isolinux.bin",
+    "pxelinux.0",
 )
+_KERNEL = re.compile(r"(.*/)?vmlinuz[^/]*$")
+_MEMORY_TEST = re.compile(r"(.*/)?(memtest|mt86plus)[^/]*$")
 _VIRTIO_LABEL = re.compile(r"virtio-win-([0-9][0-9.]*(?:-[0-9]+)?)", re.IGNORECASE)
 _VOLUME_LABEL = re.compile(r"_(X86|X64|A64)FREV_", re.IGNORECASE)
 _STARTS = (
@@ -59,6 +98,20 @@ _STARTS = (
 )
 
 
+KIND_NAMES: Mapping[MediaKind, str] = {
+    MediaKind.WINDOWS_SETUP: "a Windows installation disc",
+    MediaKind.VIRTIO_DRIVERS: "a virtio driver disc",
+    MediaKind.ANSWER_DISC: "an answer disc",
+    MediaKind.WIM: "a bare WIM file",
+    MediaKind.DRIVER_DISC: "a driver disc",
+    MediaKind.MEMORY_TEST: "a memory test",
+    MediaKind.DISK_IMAGE: "an image of a stick or disk",
+    MediaKind.LINUX: "a Linux disc",
+    MediaKind.OTHER_DISC: "another disc",
+}
+"""Each kind in words, with its article."""
+
+
 def kind_of(label: str, names: Collection[str]) -> tuple[MediaKind, tuple[str, ...]]:
     """Kind and evidence of a disc; `names` are the paths on it in lower case."""
     install = [n for n in (f"sources/install.{x}" for x in ("wim", "esd", "swm")) if n in names]
@@ -72,14 +125,23 @@ def kind_of(label: str, names: Collection[str]) -> tuple[MediaKind, tuple[str, .
         return MediaKind.VIRTIO_DRIVERS, (*labelled, f"it holds {min(virtio)}")
     if "autounattend.xml" in names:
         return MediaKind.ANSWER_DISC, ("it holds Autounattend.xml and no Windows",)
-    if found := [n for n in _LINUX if n in names]:
-        return MediaKind.LINUX, tuple(f"it holds {name}" for name in found[:3])
+    linux = [n for n in _LINUX if n in names] + sorted(n for n in names if _KERNEL.match(n))
+    if label.upper().startswith("MT86PLUS"):
+        return MediaKind.MEMORY_TEST, (f"its label is {label}",)
+    if not linux and (tests := sorted(n for n in names if _MEMORY_TEST.match(n))):
+        return MediaKind.MEMORY_TEST, (f"it holds {tests[0]}",)
+    if linux:
+        return MediaKind.LINUX, tuple(f"it holds {name}" for name in linux[:3])
     if halves := [n for n in ("x64/sources", "x86/sources") if f"{n}/boot.wim" in names]:
         return MediaKind.OTHER_DISC, (
             f"it is a Windows disc for two architectures ({', '.join(halves)}), which is not read",
         )
     if "sources/boot.wim" in names:
         return MediaKind.OTHER_DISC, ("it holds sources/boot.wim but no Windows to install",)
+    drivers = sorted(n for n in names if n.endswith(".inf") and n != "autorun.inf")
+    if drivers and any(n.endswith((".sys", ".cat")) for n in names):
+        more = f" and {len(drivers) - 1} more" if len(drivers) > 1 else ""
+        return MediaKind.DRIVER_DISC, (f"it holds the driver description {drivers[0]}{more}",)
     return MediaKind.OTHER_DISC, (f"it holds {len(names)} files of no known kind",)
 
 
@@ -98,6 +160,18 @@ def product_of(editions: Iterable[Edition]) -> str | None:
         if product:
             return product
     return None
+
+
+def release_of(product: str | None, build: int | None) -> str | None:
+    """`24H2`: what Microsoft calls that build of Windows 10 or 11."""
+    return _RELEASES.get((product or "", build or 0))
+
+
+def is_long_term(editions: Collection[Edition]) -> bool:
+    """Whether every image is one of the long-term servicing channel."""
+    return bool(editions) and all(
+        re.fullmatch(r"(IoT)?EnterpriseS(N)?(Eval)?", edition.edition_id) for edition in editions
+    )
 
 
 def is_evaluation(editions: Iterable[Edition], label: str) -> bool:
@@ -160,14 +234,11 @@ def require_windows(facts: MediaFacts) -> None:
     """`MediaError` unless Windows can be installed from this medium."""
     if facts.kind is MediaKind.WINDOWS_SETUP and facts.editions:
         return
-    what = {
-        MediaKind.WINDOWS_SETUP: "a Windows disc without a Windows image",
-        MediaKind.VIRTIO_DRIVERS: "a virtio driver disc",
-        MediaKind.ANSWER_DISC: "an answer disc",
-        MediaKind.WIM: "a bare WIM file",
-        MediaKind.LINUX: "a Linux disc",
-        MediaKind.OTHER_DISC: "another disc",
-    }[facts.kind]
+    what = (
+        "a Windows disc without a Windows image"
+        if facts.kind is MediaKind.WINDOWS_SETUP
+        else KIND_NAMES[facts.kind]
+    )
     raise MediaError(
         f"{facts.path.name} is not a Windows installation disc but {what}:"
         f" {'; '.join(facts.evidence)}",

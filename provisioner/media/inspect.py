@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from provisioner.errors import MediaError
+from provisioner.media.answer_places import answers_inside, image_answers
 from provisioner.media.boot import read_catalog
-from provisioner.media.facts import Edition, Extent, Fingerprint, MediaFacts, MediaKind, WimFile
+from provisioner.media.boot_loaders import boot_loaders
+from provisioner.media.disk_image import DiskImage, read_disk_image
+from provisioner.media.facts import Edition, Extent, Fingerprint, MediaFacts, MediaKind
 from provisioner.media.identify import (
     is_evaluation,
     is_volume_licence,
@@ -21,23 +23,26 @@ from provisioner.media.identify import (
     not_an_image,
     product_of,
     setup_languages,
+    virtio_version,
 )
 from provisioner.media.iso import Disc, read_disc
-from provisioner.media.wim import Readable, Wim, is_wim, read_wim
+from provisioner.media.partitions import read_partitions
+from provisioner.media.setup_config import read_config
+from provisioner.media.setup_wims import NO_WIMS, missing_siblings, read_wims, wim_file
+from provisioner.media.wim import is_wim, read_wim
 from provisioner.media.window import Damaged, Extents, Window, opened
 
-_SETUP_WIMS = re.compile(r"sources/(install\d*\.(wim|esd|swm)|boot\.wim)$", re.IGNORECASE)
-_MAX_WIMS = 64
 _MAX_TEXT = 64 << 10
 _LOADERS = {
     "efi/boot/bootx64.efi": "amd64",
     "efi/boot/bootaa64.efi": "arm64",
     "efi/boot/bootia32.efi": "x86",
 }
+_WITH_WINDOWS = {MediaKind.WINDOWS_SETUP, MediaKind.DISK_IMAGE}
 
 
 def inspect(path: Path) -> MediaFacts:
-    """What is on the medium at `path`: a disc image, an optical drive, or a WIM file.
+    """What is on the medium at `path`: a disc or disk image, an optical drive, or a WIM file.
 
     `MediaError`, with a hint, for a missing, empty, truncated or damaged file and for anything
     that is no such medium.
@@ -52,45 +57,80 @@ def inspect_window(window: Window) -> MediaFacts:
     if is_wim(start):
         return _bare_wim(window)
     disc = read_disc(window)
-    if disc is None:
-        raise not_an_image(window.path.name, start)
-    return _disc(window, disc)
+    if disc is not None:
+        return _disc(window, disc)
+    image = read_disk_image(window)
+    if image is not None:
+        return _disk_image(window, image)
+    raise not_an_image(window.path.name, start)
 
 
 def _disc(window: Window, disc: Disc) -> MediaFacts:
-    names = {path.casefold(): path for path in disc.files}
-    kind, evidence = kind_of(disc.label, names.keys())
     catalog = read_catalog(window, disc.boot_files)
+    table = read_partitions(window)
     remarks = [*disc.remarks, *catalog.remarks]
-    wims = _read_wims(window, disc, remarks) if kind is MediaKind.WINDOWS_SETUP else {}
-    install = _install_wim(wims, remarks)
-    editions = install.editions if install else ()
-    boot_wim = next((wim for path, wim in wims.items() if "boot.wim" in path.casefold()), None)
-    pe = boot_wim.pe if boot_wim else install.pe if install else ()
-
-    def text(path: str) -> str:
-        spelling = names.get(path)
-        return _text(window, disc.files[spelling]) if spelling else ""
-
+    kind, evidence = kind_of(disc.label, {path.casefold() for path in disc.files})
+    wims = read_wims(window, disc.files, remarks) if kind in _WITH_WINDOWS else NO_WIMS
+    answers, odd = answers_inside(window, disc.files, boot_wim=wims.boot, writable=False)
+    text = _texts(window, disc.files)
+    editions = wims.editions
     return MediaFacts(
         path=window.path,
         kind=kind,
         evidence=(*evidence, *_evidence(disc, editions)),
         fingerprint=_fingerprint(
-            window.size, [disc.descriptors, catalog.raw, *(wim.raw for wim in wims.values())]
+            window.size, [disc.descriptors, catalog.raw, *(w.raw for w in wims.wims.values())]
         ),
         label=disc.label,
         filesystems=disc.filesystems,
         boot=catalog.entries,
         editions=editions,
-        languages=setup_languages(text("sources/lang.ini"), pe, editions),
-        architecture=_architecture(editions, pe, names),
+        languages=setup_languages(text["sources/lang.ini"], wims.pe, editions),
+        architecture=_architecture(editions, wims.pe, disc.files),
         product=product_of(editions),
         evaluation=bool(editions) and is_evaluation(editions, disc.label),
-        volume_licence=bool(editions) and is_volume_licence(text("sources/ei.cfg"), disc.label),
-        wims=tuple(_wim_file(path, wim) for path, wim in wims.items()),
-        remarks=tuple(remarks),
+        volume_licence=bool(editions) and is_volume_licence(text["sources/ei.cfg"], disc.label),
+        wims=wims.files,
+        loaders=boot_loaders(window, disc.files, catalog.entries),
+        answers=answers,
+        setup_config=read_config(text["sources/ei.cfg"], text["sources/pid.txt"]),
+        partition_table=table.scheme if table else None,
+        partitions=table.partitions if table else (),
+        driver_version=virtio_version(disc.label),
+        remarks=(*remarks, *odd),
         files=disc.files,
+    )
+
+
+def _disk_image(window: Window, image: DiskImage) -> MediaFacts:
+    """A stick as a file: the facts are those of the FAT volume with the files, if there is one."""
+    remarks = [*image.remarks]
+    wims = read_wims(window, image.files, remarks)
+    answers, odd = answers_inside(window, image.files, boot_wim=wims.boot, writable=True)
+    text = _texts(window, image.files)
+    editions = wims.editions
+    _, evidence = kind_of(image.label, {path.casefold() for path in image.files})
+    return MediaFacts(
+        path=window.path,
+        kind=MediaKind.DISK_IMAGE,
+        evidence=(*image.evidence, *(evidence if image.files else ())),
+        fingerprint=_fingerprint(window.size, [image.raw, *(w.raw for w in wims.wims.values())]),
+        label=image.label,
+        filesystems=image.filesystems,
+        editions=editions,
+        languages=setup_languages(text["sources/lang.ini"], wims.pe, editions),
+        architecture=_architecture(editions, wims.pe, image.files),
+        product=product_of(editions),
+        evaluation=bool(editions) and is_evaluation(editions, image.label),
+        volume_licence=bool(editions) and is_volume_licence(text["sources/ei.cfg"], image.label),
+        wims=wims.files,
+        loaders=boot_loaders(window, image.files, ()),
+        answers=answers,
+        setup_config=read_config(text["sources/ei.cfg"], text["sources/pid.txt"]),
+        partition_table=image.scheme,
+        partitions=image.partitions,
+        remarks=(*remarks, *odd),
+        files=image.files,
     )
 
 
@@ -102,8 +142,14 @@ def _bare_wim(window: Window) -> MediaFacts:
         raise MediaError(
             f"{name} is a damaged WIM file: {err.message}", hint="fetch or copy it again"
         ) from err
-    facts = _wim_file(name, wim)
+    header = wim.header
+    missing = missing_siblings(window.path, header)
+    facts = wim_file(name, header, size=window.size, missing=missing)
     remarks = [f"it is part {facts.part} of {facts.parts}"] if facts.parts > 1 else []
+    if missing:
+        remarks.append(f"parts {', '.join(map(str, missing[:20]))} are not beside it")
+    # Only a boot.wim has answers that Setup would find at an image's root.
+    answers, odd = image_answers(window, wim, name) if wim.pe and not wim.editions else ([], [])
     return MediaFacts(
         path=window.path,
         kind=MediaKind.WIM,
@@ -116,48 +162,9 @@ def _bare_wim(window: Window) -> MediaFacts:
         product=product_of(wim.editions),
         evaluation=is_evaluation(wim.editions, ""),
         wims=(facts,),
-        remarks=tuple(remarks),
+        answers=tuple(answers),
+        remarks=(*remarks, *odd),
     )
-
-
-def _read_wims(window: Window, disc: Disc, remarks: list[str]) -> dict[str, Wim]:
-    """The WIMs of Setup by path, in path order. A damaged install image ends it all."""
-    found: dict[str, Wim] = {}
-    paths = sorted(path for path in disc.files if _SETUP_WIMS.match(path))
-    for path in paths[:_MAX_WIMS]:
-        file: Readable = Extents(window, disc.files[path])
-        try:
-            found[path] = read_wim(file)
-        except Damaged as err:
-            if "boot.wim" in path.casefold():
-                remarks.append(f"{path}: {err.message}")
-                continue
-            raise MediaError(
-                f"{path} on {window.path.name} is damaged: {err.message}",
-                hint="compare the SHA-256 of the image with the one its source publishes",
-            ) from err
-    return found
-
-
-def _install_wim(wims: Mapping[str, Wim], remarks: list[str]) -> Wim | None:
-    """The image file that Setup takes: install.wim, else .esd, else .swm with all its parts."""
-    by_name = {path.casefold(): wim for path, wim in wims.items()}
-    for suffix in ("wim", "esd", "swm"):
-        wim = by_name.get(f"sources/install.{suffix}")
-        if wim is None:
-            continue
-        if wim.header.parts > 1:
-            guid = wim.header.guid
-            there = {w.header.part for w in wims.values() if w.header.guid == guid}
-            if len(there) < wim.header.parts:
-                remarks.append(
-                    f"install.{suffix} is split in {wim.header.parts}, but only parts"
-                    f" {', '.join(map(str, sorted(there)))} are here"
-                )
-        if not wim.editions:
-            remarks.append(f"sources/install.{suffix} names no Windows edition")
-        return wim
-    return None
 
 
 def _evidence(disc: Disc, editions: tuple[Edition, ...]) -> Iterable[str]:
@@ -170,23 +177,23 @@ def _evidence(disc: Disc, editions: tuple[Edition, ...]) -> Iterable[str]:
 
 
 def _architecture(
-    editions: tuple[Edition, ...], pe: tuple[Edition, ...], names: Mapping[str, str]
+    editions: tuple[Edition, ...],
+    pe: tuple[Edition, ...],
+    files: Mapping[str, tuple[Extent, ...]],
 ) -> str | None:
     known = {image.architecture for image in (editions or pe) if image.architecture}
+    names = {path.casefold() for path in files}
     known = known or {arch for loader, arch in _LOADERS.items() if loader in names}
     return known.pop() if len(known) == 1 else None
 
 
-def _wim_file(path: str, wim: Wim) -> WimFile:
-    header = wim.header
-    return WimFile(
-        path=path,
-        compression=header.compression,
-        solid=header.solid,
-        part=header.part,
-        parts=header.parts,
-        images=header.image_count,
-    )
+def _texts(window: Window, files: Mapping[str, tuple[Extent, ...]]) -> Mapping[str, str]:
+    """Setup's small configuration files by their path in lower case; empty where missing."""
+    found = {"sources/lang.ini": "", "sources/ei.cfg": "", "sources/pid.txt": ""}
+    for path, extents in files.items():
+        if path.casefold() in found:
+            found[path.casefold()] = _text(window, extents)
+    return found
 
 
 def _text(window: Window, extents: tuple[Extent, ...]) -> str:

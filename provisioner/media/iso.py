@@ -30,7 +30,7 @@ class Disc:
     where a file starts to its path, over every side; `incomplete` says that some file goes on past
     the end of the image; `readme_only` says that the ISO 9660 side
     holds a README and no more, beside a UDF volume; `declared` is the size in bytes that the volume
-    claims, 0 when it claims none.
+    claims, 0 when it claims none; `directories` are the places of directories and file entries.
     """
 
     filesystems: tuple[str, ...]
@@ -42,6 +42,7 @@ class Disc:
     incomplete: bool
     readme_only: bool
     descriptors: bytes
+    directories: tuple[Extent, ...]
     remarks: tuple[str, ...]
 
 
@@ -132,6 +133,11 @@ def _read_sides(window: Window, descriptors: list[bytes], *, has_udf: bool) -> D
         incomplete=listing.incomplete,
         readme_only=readme_only,
         descriptors=raw,
+        directories=tuple(
+            extent
+            for side, found in sides
+            for extent in (*found.directories, *(side.entries if isinstance(side, Udf) else ()))
+        ),
         remarks=(*listing.remarks, *remarks),
     )
 

@@ -1,9 +1,9 @@
 """LZX as WIM files use it, one chunk at a time.
 
 The format of [MS-PATCH] with WIM's own rules, after the notes at the top of
-`ebiggers/wimlib:src/lzx_decompress.c` and `include/wimlib/lzx_constants.h`: each chunk stands alone,
-a block's size is one bit or two to three bytes, and x86 calls are always translated, for a file of
-12,000,000 bytes.
+`ebiggers/wimlib:src/lzx_decompress.c` and `include/wimlib/lzx_constants.h`: each chunk stands
+alone, a block's size is one bit or two to three bytes, and x86 calls are always translated, for a
+file of 12,000,000 bytes.
 """
 
 from __future__ import annotations

@@ -65,6 +65,14 @@ class Udf:
             raise Damaged(f"{self.name}: the root is not a directory")
         return Node(name="", directory=True, extents=entry.extents)
 
+    @property
+    def entries(self) -> tuple[Extent, ...]:
+        """Where the file entries lie that were read so far, one block each."""
+        return tuple(
+            Extent(offset=self.volume.position(reference, number), length=self.volume.block)
+            for reference, number in self._entries
+        )
+
     def children(self, directory: Node) -> Iterator[Node]:
         """Entries of one directory: its file identifier descriptors (4/14.4), in disc order."""
         if directory.extents is None:

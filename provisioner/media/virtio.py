@@ -136,6 +136,18 @@ def select(
     return tuple(chosen.values())
 
 
+def coverage(facts: MediaFacts) -> tuple[str, ...]:
+    """For people: which drivers there are for each Windows, as `w11 amd64: Balloon, NetKVM`."""
+    found: dict[str, list[str]] = {}
+    for folder, _ in _folders(facts).values():
+        name, system, architecture = folder.split("/")
+        found.setdefault(f"{system} {architecture}", []).append(name)
+    return tuple(
+        f"{target}: {', '.join(sorted(names, key=str.casefold))}"
+        for target, names in sorted(found.items(), key=lambda item: item[0].casefold())
+    )[:64]
+
+
 def guest_tools(facts: MediaFacts, *, architecture: str) -> GuestTools:
     """The guest agent and the driver package for an architecture (`amd64` or `x86`)."""
     names = {

@@ -55,6 +55,8 @@ class Listing:
     remarks: tuple[str, ...]
     incomplete: bool
     """Whether some file goes on past the end of the image."""
+    directories: tuple[Extent, ...] = ()
+    """Where the directories themselves lie."""
 
 
 def collect(filesystem: FileSystem, window: Window) -> Listing:
@@ -66,6 +68,7 @@ def collect(filesystem: FileSystem, window: Window) -> Listing:
     files: dict[str, tuple[Extent, ...]] = {}
     odd: dict[str, list[str]] = {}
     seen: set[tuple[Extent, ...]] = set()
+    directories: list[Extent] = []
     queue: list[tuple[str, int, Node]] = [("", 0, filesystem.root)]
     entries = total = letters = 0
     while queue:
@@ -76,6 +79,7 @@ def collect(filesystem: FileSystem, window: Window) -> Listing:
                 f"directory {prefix or '/'} of the {filesystem.name} side is entered twice"
             )
         seen.add(extents)
+        directories += extents
         total += sum(extent.length for extent in extents)
         if depth > MAX_DEPTH or total > MAX_DIRECTORY_BYTES:
             raise Damaged(f"the directories of the {filesystem.name} side are too deep or too big")
@@ -101,7 +105,12 @@ def collect(filesystem: FileSystem, window: Window) -> Listing:
         f"{filesystem.name}: {len(paths)} left out, with {why}: {paths[0][:200]!r}"
         for why, paths in odd.items()
     )
-    return Listing(files=files, remarks=remarks, incomplete=_PAST_THE_END in odd)
+    return Listing(
+        files=files,
+        remarks=remarks,
+        incomplete=_PAST_THE_END in odd,
+        directories=tuple(directories),
+    )
 
 
 def _sound(name: str) -> bool:

@@ -103,8 +103,7 @@ class ResourceReader:
         if last >= first:
             data = self._file.read(table + first * entry, (last - first + 1) * entry)
             ends = [
-                int.from_bytes(data[at : at + entry], "little")
-                for at in range(0, len(data), entry)
+                int.from_bytes(data[at : at + entry], "little") for at in range(0, len(data), entry)
             ]
         start = ends[0] if number else 0
         end = stored if number == self._chunk_count - 1 else ends[-1]

@@ -9,15 +9,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from provisioner.answers.disc import AnswerDisc, compose
+from provisioner.answers.disc import AnswerDisc
 from provisioner.errors import MediaError, Problem, ProfileError, Severity
 from provisioner.media.boot import NoPromptImpossible, NoPromptNeeded, NoPromptPatch, noprompt_patch
 from provisioner.media.editions import resolve_edition
 from provisioner.media.facts import Edition
-from provisioner.plan.checks import Media, Places, check_hardware, check_host, check_media
+from provisioner.plan.checks import (
+    Media,
+    Places,
+    check_answers,
+    check_domain,
+    check_hardware,
+    check_host,
+    check_media,
+    composed,
+)
 from provisioner.plan.checks import edition_line as edition_line_of
-from provisioner.plan.domain import SERVICES, Devices, Names, devices, render
+from provisioner.plan.domain import Devices, Names, devices, port_services, render
 from provisioner.plan.model import ForwardedPort, MachinePlan, digest
+from provisioner.plan.rules.force import forced
 from provisioner.plan.steps import (
     CreateDisk,
     DefineDomain,
@@ -51,6 +61,8 @@ class Sources:
     """Warnings and notes of the profile's own rules."""
     epoch: int
     """Seconds since 1970 for every time on the answer disc (SOURCE_DATE_EPOCH)."""
+    forced: bool = False
+    """`--force`: errors of avoidable traps become warnings (`plan/rules/force`)."""
 
 
 Boot = NoPromptPatch | NoPromptNeeded | NoPromptImpossible
@@ -61,22 +73,19 @@ def compile_machine(
 ) -> MachinePlan:
     """The plan of one generation; ProfileError with every error of the checks at once."""
     profile, media, host = sources.profile, sources.media, sources.host
-    problems = [
-        *sources.problems,
-        *check_media(profile, media, sources.places),
-        *check_hardware(profile, host.cpus, sources.places),
-        *check_host(profile, host, sources.places),
-    ]
-    if any(problem.severity is Severity.ERROR for problem in problems):
-        raise ProfileError(problems)
-    edition = resolve_edition(media.install, profile.windows.edition)
-    disc = compose(
-        profile,
-        install=media.install,
-        edition=edition,
-        drivers=media.drivers,
-        templates=sources.templates,
+    problems = _passed(
+        sources,
+        (
+            *sources.problems,
+            *check_media(profile, media, sources.places),
+            *check_hardware(profile, host.cpus, sources.places),
+            *check_host(profile, host, sources.places),
+        ),
     )
+    edition = resolve_edition(media.install, profile.windows.edition)
+    disc, said = composed(profile, media, edition, sources.templates, sources.places)
+    problems = _passed(sources, (*problems, *said))
+    assert disc is not None, "without a disc there is an error"
     boot = _boot(sources)
     overlay = isinstance(boot, NoPromptPatch)
     names = Names(machine=profile.name, generation=generation)
@@ -85,7 +94,7 @@ def compile_machine(
     intent = _intent(sources, disc, overlay=overlay)
     ports = tuple(
         ForwardedPort(service=service, guest_port=port, host_port=forwards.get(service, 0))
-        for service, port in (SERVICES if made.user_mode else ())
+        for service, port in port_services(profile, host, made).items()
     )
     xml = render(
         profile,
@@ -93,9 +102,17 @@ def compile_machine(
         sources.templates,
         made=made,
         names=names,
-        forwards={port.service: port.host_port for port in ports},
+        ports={port.service: port.host_port for port in ports},
         serial_log=serial_log,
         digest=digest(intent),
+    )
+    problems = _passed(
+        sources,
+        (
+            *problems,
+            *check_answers(disc, profile, edition),
+            *check_domain(profile, xml, edition, sources.places),
+        ),
     )
     return MachinePlan(
         name=profile.name,
@@ -104,7 +121,7 @@ def compile_machine(
         steps=_steps(sources, disc, boot, made, names, xml),
         secrets=_secrets(disc),
         intent=intent,
-        problems=(*problems, *disc.problems),
+        problems=problems,
         files=(
             names.answers,
             *((names.boot,) if overlay else ()),
@@ -115,6 +132,15 @@ def compile_machine(
         forwards=ports,
         users=disc.users,
     )
+
+
+def _passed(sources: Sources, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """The problems, if they let the plan through; otherwise ProfileError with all of them."""
+    if sources.forced:
+        problems = forced(problems)
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        raise ProfileError(problems)
+    return problems
 
 
 def _boot(sources: Sources) -> Boot:
@@ -240,7 +266,7 @@ def _intent(sources: Sources, disc: AnswerDisc, *, overlay: bool) -> dict[str, s
             sources.templates,
             made=made,
             names=names,
-            forwards={service: 0 for service, _ in SERVICES} if made.user_mode else {},
+            ports=dict.fromkeys(port_services(profile, host, made), 0),
             serial_log=Path("/serial.log"),
             digest="",
         ).encode()

@@ -26,6 +26,10 @@ from provisioner.templating import Templates
 SERVICES = (("rdp", 3389), ("winrm", 5986), ("ssh", 22))
 """What a user-mode network forwards from loopback."""
 
+DISPLAY = "display"
+"""The remote display's own port. Every embedded driver counts from 5900 by itself, so two machines
+would pick the same one; a daemon keeps count for all of its machines."""
+
 NAMESPACE = uuid.UUID("3f0a7c1e-6a53-5d1c-9a0e-7f5e2b6c9d11")
 """Ours, for UUIDs made from names."""
 
@@ -158,6 +162,14 @@ def devices(
     )
 
 
+def port_services(profile: Profile, host: HostFacts, made: Devices) -> Mapping[str, int]:
+    """What needs a loopback port of its own, and the guest's port behind it (0: QEMU's own)."""
+    services = dict(SERVICES) if made.user_mode else {}
+    if host.mode is Mode.EMBED and profile.machine.graphics is not None:
+        services[DISPLAY] = 0
+    return services
+
+
 def uses_kvm(accelerator: str, host: HostFacts) -> bool:
     """KVM where the profile insists, or where the probe showed that it works."""
     return accelerator == "kvm" or (accelerator == "auto" and host.accelerator.kvm)
@@ -170,13 +182,13 @@ def render(
     *,
     made: Devices,
     names: Names,
-    forwards: Mapping[str, int],
+    ports: Mapping[str, int],
     serial_log: Path,
     digest: str,
 ) -> str:
     """The domain XML, parsed once to prove that it is well-formed.
 
-    `forwards` maps services to loopback ports and is empty where no card is in user mode.
+    `ports` are the loopback ports of `port_services`, by service.
     """
     machine = profile.machine
     context = {
@@ -198,9 +210,9 @@ def render(
         "interfaces": [card for card in made.cards if card.network is not None],
         "user_mode": made.user_mode,
         "forwards": [
-            {"host_port": forwards[service], "guest_port": port}
+            {"host_port": ports[service], "guest_port": port}
             for service, port in SERVICES
-            if service in forwards
+            if service in ports
         ]
         if made.user_mode
         else None,
@@ -209,6 +221,7 @@ def render(
         "serial_log": serial_log,
         "tpm": machine.tpm,
         "graphics": machine.graphics,
+        "display_port": ports.get(DISPLAY),
         "balloon": profile.media.drivers is not None,
     }
     text = templates.render("libvirt/domain.xml.j2", context).text

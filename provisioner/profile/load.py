@@ -44,6 +44,7 @@ def load_profile(
     *,
     sets: Sequence[str] = (),
     media: Mapping[str, str] | None = None,
+    defaults: Sequence[Layer] = (),
     resources: Resources,
     home: Path,
     cwd: Path,
@@ -51,15 +52,17 @@ def load_profile(
     """Read and check a profile.
 
     `source` is a file, or the name of a shipped or user profile. `sets` are `path.to.key=VALUE`,
-    `media` maps `install` and `drivers` to files relative to `cwd`. Raises ProfileError with every
-    problem of every file, in the order of files and lines.
+    `media` maps `install` and `drivers` to files relative to `cwd`. `defaults` apply where no file
+    says anything. Raises ProfileError with every problem of every file, in the order of files and
+    lines.
     """
     layers = read_layers(source, resources=resources, home=home, cwd=cwd)
     if not layers.stack:
         raise ProfileError(layers.problems)
-    stacked, wrong, options = with_options(_stacked(layers.stack), sets=sets, media=media or {})
+    stack = (*layers.stack, *defaults)
+    stacked, wrong, options = with_options(_stacked(stack), sets=sets, media=media or {})
     root = _named(stacked, layers.stack[0])
-    folders = {layer.shown: layer.path.parent for layer in layers.stack}
+    folders = {layer.shown: layer.path.parent for layer in stack}
     folders |= dict.fromkeys(options, cwd)
     places = places_of(root)
     data = _settled(root, (Form(Profile),), folders=folders, home=home)

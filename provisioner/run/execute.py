@@ -29,18 +29,21 @@ from provisioner.store.journal import Entry
 from provisioner.store.machine import Phase
 
 
-def execute(plan: MachinePlan, world: World, *, keep_failed: bool) -> None:
+def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool) -> bool:
     """Performs every step the journal does not call done. Raises what a step raised.
 
     The state must be saved as `building` before; this moves it to `installing` and `ready`.
+    With `detach` it stops before the wait, and the next `up` takes that up; False then.
     """
     store, console = world.store, world.console
     completed = store.journal.completed()
     _power_on_again(plan, world, completed)
-    guest = Guest(world=world, listener=Listener(world.serial), started=world.clock.monotonic())
+    guest = Guest(world=world, listener=Listener(world.serial), started=_started(world))
     for number, step in enumerate(plan.steps):
         if number in completed:
             continue
+        if detach and isinstance(step, WaitReady):
+            return False
         console.event("step", {"step": number, "text": describe(step)})
         try:
             store.journal.begin(number, undo_of(step))
@@ -71,6 +74,14 @@ def execute(plan: MachinePlan, world: World, *, keep_failed: bool) -> None:
                 roll_back(world)
             raise
     finish(world)
+    return True
+
+
+def _started(world: World) -> float:
+    """When the machine was started, on the monotonic clock: a resumed wait counts from there."""
+    state = world.store.load()
+    ago = world.clock.now() - state.started if state is not None and state.started else 0.0
+    return world.clock.monotonic() - max(0.0, ago)
 
 
 def _power_on_again(plan: MachinePlan, world: World, completed: frozenset[int]) -> None:

@@ -23,6 +23,7 @@ class Outcome(StrEnum):
     """What `up` found or did."""
 
     INSTALLED = "installed"
+    INSTALLING = "installing"
     STARTED = "started"
     NOTHING = "nothing to do"
 
@@ -33,6 +34,7 @@ class UpOptions:
 
     replace: bool = False
     keep_failed: bool = False
+    detach: bool = False
     profile: str = ""
     choose_ports: Callable[[int], tuple[int, ...]]
     """Gives that many free loopback ports."""
@@ -61,8 +63,7 @@ def _up(compile_plan: Compile, world: World, options: UpOptions) -> Outcome:
             roll_back(world)
             return _up(compile_plan, world, options)
         world.console.say(f"{plan.name} is being installed already; waiting for it")
-        execute(plan, world, keep_failed=options.keep_failed)
-        return Outcome.INSTALLED
+        return _execute(plan, world, options)
     if state.current.digest == digest(wanted) and state.phase is Phase.READY:
         return _power_on(world, plan.name)
     if not options.replace:
@@ -289,5 +290,9 @@ def _install(
             ),
         )
     )
-    execute(plan, world, keep_failed=options.keep_failed)
-    return Outcome.INSTALLED
+    return _execute(plan, world, options)
+
+
+def _execute(plan: MachinePlan, world: World, options: UpOptions) -> Outcome:
+    ready = execute(plan, world, keep_failed=options.keep_failed, detach=options.detach)
+    return Outcome.INSTALLED if ready else Outcome.INSTALLING

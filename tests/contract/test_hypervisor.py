@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -125,6 +126,7 @@ FORBIDDEN: dict[str, Callable[[Hypervisor], object]] = {
     "block_counters": lambda h: h.block_counters(FOREIGN, "sda"),
     "agent": lambda h: h.agent(FOREIGN, {"execute": "guest-ping"}, timeout=1),
     "addresses": lambda h: h.addresses(FOREIGN),
+    "display": lambda h: h.display(FOREIGN),
 }
 
 
@@ -158,7 +160,11 @@ def test_unknown_domains_fail(host: Host, method: str) -> None:
 
 def test_power(host: Host) -> None:
     host.hypervisor.define(domain_xml(medium=disc(host)))
-    for refused in (host.hypervisor.shutdown, host.hypervisor.screenshot):
+    for refused in (
+        host.hypervisor.shutdown,
+        host.hypervisor.screenshot,
+        host.hypervisor.display,
+    ):
         with pytest.raises(FailedError, match="w1 is off"):
             refused("w1")
     host.hypervisor.destroy("w1")
@@ -242,6 +248,11 @@ def test_a_running_machine_is_watched(host: Host) -> None:
         host.hypervisor.block_counters("w1", "vdz")
     for address in host.hypervisor.addresses("w1"):
         assert not ipaddress.ip_address(address).is_loopback
+    display = host.hypervisor.display("w1")
+    if host.kind == "test":  # it gives no ports to displays
+        assert display is None
+    else:
+        assert display is not None and re.fullmatch(r"vnc://127\.0\.0\.1:59[0-9]{2}", display)
 
 
 def test_no_agent_is_the_guests_fault(host: Host) -> None:

@@ -230,6 +230,13 @@ class FakeHypervisor:
     def addresses(self, name: str) -> Sequence[str]:
         return self._call(lambda: self._running(name).guest.addresses, "addresses", name)
 
+    def display(self, name: str) -> str | None:
+        def act() -> str | None:
+            graphics = "<graphics " in self._running(name).live
+            return "vnc://127.0.0.1:5900" if graphics else None
+
+        return self._call(act, "display", name)
+
     def create_disk(self, file_name: str, size: int) -> str:
         def act() -> str:
             plain_name(file_name)

@@ -67,9 +67,7 @@ def user() -> Iterator[Place]:
 
 
 @pytest.fixture
-def system_home(
-    system: Place, media: Media, untouched: dict[Path, FileState]
-) -> Iterator[Home]:
+def system_home(system: Place, media: Media, untouched: dict[Path, FileState]) -> Iterator[Home]:
     """A person's folders beside a system daemon."""
     yield from _placed(system, media, untouched)
 

@@ -135,9 +135,7 @@ class Running:
             raise AssertionError(f"{self._argv} does not end:\n{''.join(self._all())}") from err
         for reader in self._readers:
             reader.join(10)
-        return Done(
-            argv=self._argv, code=code, out="".join(self._lines), err="".join(self._errors)
-        )
+        return Done(argv=self._argv, code=code, out="".join(self._lines), err="".join(self._errors))
 
     def _all(self) -> Sequence[str]:
         return [*self._lines, *self._errors]
@@ -169,9 +167,14 @@ class Home:
         self.embed = self.folder / "e"
         self.temporary = self.folder / "t"
         self.work = self.folder / "w"
-        for path in (self.home, self.folder / "s", self.folder / "c", self.temporary, self.work):
+        self.templates = self.config / "templates" / "libvirt"
+        for path in (self.folder / "s", self.folder / "c", self.temporary, self.work):
             path.mkdir(exist_ok=True)
             os.chown(path, self.place.uid, self.place.gid)
+        for path in (self.home, self.home / ".config", self.config):
+            path.mkdir(exist_ok=True)
+            os.chown(path, self.place.uid, self.place.gid)
+        self.templates.mkdir(parents=True, exist_ok=True)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -191,9 +194,25 @@ class Home:
 
     def argv(self, *arguments: str) -> list[str]:
         """The whole command, from entering the place on."""
+        return self._there(sys.executable, "-m", "provisioner", *arguments)
+
+    def virsh(self, *arguments: str) -> str:
+        """What virsh says to the same person."""
+        assert self.place.uri is not None, "an embed root takes one process at a time"
+        done = subprocess.run(
+            self._there("virsh", "-q", "-c", self.place.uri, *arguments),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, f"virsh {arguments}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def _there(self, *argv: str) -> list[str]:
         assignments = [f"{name}={value}" for name, value in self.variables.items()]
-        environment = ["env", "-i", "-C", str(self.work), *assignments]
-        return [*self.place.enter, *environment, sys.executable, "-m", "provisioner", *arguments]
+        return [*self.place.enter, "env", "-i", "-C", str(self.work), *assignments, *argv]
 
     def run(
         self,
@@ -247,10 +266,8 @@ class Home:
     def direct_guest(self, *switches: str, kernel: Path | None = None) -> None:
         """From now on machines boot the direct-kernel guest (tests/standin/README.md)."""
         words = ("console=ttyS0", "quiet", "standin.phase=direct", *switches)
-        template = self.config / "templates" / "libvirt" / "domain.xml.j2"
-        template.parent.mkdir(parents=True, exist_ok=True)
         boot = kernel or self.media.kernel
-        template.write_text(
+        (self.templates / "domain.xml.j2").write_text(
             DIRECT.format(
                 kernel=boot,
                 initrd=boot.with_name(self.media.initrd.name),

@@ -59,7 +59,7 @@ def processes_mentioning(text: str) -> dict[int, str]:
             line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue  # it has just ended
-        if text in line:
+        if text in line and not line.startswith("unshare "):  # the namespace of the test itself
             found[int(entry.name)] = line
     return found
 
@@ -75,11 +75,11 @@ def leaks(home: Home) -> list[str]:
     found += _below(home.temporary)
     match home.place.mode:
         case "system":
-            found += [f"domain {name}" for name in home.place.virsh("list", "--all").split("\n")]
+            found += [f"domain {name}" for name in home.virsh("list", "--all").split("\n")]
             inside = home.place.run("find", *IN_SYSTEM_MODE, "-type", "f", check=False)
             found += inside.split("\n")
         case "session":
-            found += [f"domain {name}" for name in home.place.virsh("list", "--all").split("\n")]
+            found += [f"domain {name}" for name in home.virsh("list", "--all").split("\n")]
             for folder in IN_SESSION_MODE:
                 found += _below(home.home / folder)
         case _:

@@ -6,7 +6,6 @@ the kernel then ends everything in it: daemons, guests, dnsmasq (facts/libvirt.m
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -55,20 +54,6 @@ class Place:
         assert not check or done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def virsh(self, *argv: str, check: bool = True) -> str:
-        """What virsh says, as the user the command line runs as."""
-        assert self.uri is not None
-        done = subprocess.run(
-            [*self.enter, "virsh", "-q", "-c", self.uri, *argv],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert not check or done.returncode == 0, f"virsh {argv}: {done.stdout}{done.stderr}"
-        return done.stdout
-
 
 HOST = Place(mode="embed")
 """This host itself: root, and no daemon is needed."""
@@ -78,12 +63,17 @@ HOST = Place(mode="embed")
 def system_daemon() -> Iterator[Place]:
     """A system daemon of its own, with the libvirt network `default`."""
     script = [_folder(folder, mode=0o755) for folder in (*LIBVIRT_FOLDERS, "/etc/libvirt")]
+    # Where QEMU's user may open a /dev/kvm that is of no use, libvirt asks QEMU again every time.
+    script.append("if [ -e /dev/kvm ]; then install -m 600 /dev/null /run/libvirt/kvm; fi")
+    script.append("if [ -e /dev/kvm ]; then mount --bind /run/libvirt/kvm /dev/kvm; fi")
+    # libvirt's own private /dev for each guest cannot take over that mount.
+    script.append("echo 'namespaces = []' > /etc/libvirt/qemu.conf")
     with _namespace(script) as enter:
         place = Place(mode="system", enter=enter, uri="qemu:///system")
         place.run("virtlogd", "-d", "-p", "/run/libvirt/virtlogd.pid")
         place.run("libvirtd", "-d", "-p", "/run/libvirt/libvirtd.pid")
-        place.virsh("net-define", DEFAULT_NETWORK)
-        place.virsh("net-start", "default")
+        place.run("virsh", "-q", "net-define", DEFAULT_NETWORK)
+        place.run("virsh", "-q", "net-start", "default")
         yield place
 
 
@@ -100,8 +90,9 @@ def unprivileged_user() -> Iterator[Place]:
         *_let_through(REPOSITORY, Path(sys.base_prefix), Path(sys.prefix)),
     ]
     with _namespace(script) as enter:
-        ids = Place(mode="", enter=enter).run("id", "-u", USER), Place(mode="", enter=enter).run(
-            "id", "-g", USER
+        ids = (
+            Place(mode="", enter=enter).run("id", "-u", USER),
+            Place(mode="", enter=enter).run("id", "-g", USER),
         )
         yield Place(
             mode="session",
@@ -169,5 +160,3 @@ def _let_through(*needed: Path) -> Iterator[str]:
         yield f"mount -t tmpfs -o mode=755 tmpfs {folder}"
         for index, path in enumerate(paths):
             yield f"mkdir -p {path} && mount --bind /run/libvirt/kept{number}-{index} {path}"
-
-

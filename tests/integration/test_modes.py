@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import stat
 from pathlib import Path
 
 import pytest
 
 from tests.integration.home import Home
-from tests.integration.leaks import file_state, leaks
+from tests.integration.leaks import leaks
 
 pytestmark = pytest.mark.integration
 

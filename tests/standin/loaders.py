@@ -24,7 +24,8 @@ SIGNED_GRUB = _SIGNED / "gcdx64.efi.signed"
 /.disk/info on every device. The same file serves the disk, where /boot/grub is beside it."""
 SIGNED_GRUB_NOPROMPT = _SIGNED / "grubx64.efi.signed"
 """The build for disks, with the same built-in script. GRUB cannot see from which El Torito image
-it came, so the two images' loaders must differ: only this one has the module `luks2`."""
+it came, so the two images' loaders must differ: only this one has the module
+pgp, which sets the variable `check_signatures`."""
 SIGNED_SHIM = Path("/usr/lib/shim/shimx64.efi.signed")
 
 PROMPT = "Press any key to boot from CD or DVD..."
@@ -72,9 +73,9 @@ def disc_script(*, prompt: str, boot: DiscBoot = UDF_BOOT, bios: bool = False) -
     `prompt` is `always`, `never`, `bootfix`: as Microsoft's BIOS loader does, ask only if
     boot/bootfix.bin is on the disc, or `loader`: ask unless it is `SIGNED_GRUB_NOPROMPT` that runs.
 
-    Any key: in a GRUB menu Enter runs the default entry, which a timeout does as well, but a key
-    press removes the variable `timeout`. Printable keys are hotkeys. Cursor keys alone do not
-    count: GRUB moves its highlight.
+    Any key: in a GRUB menu Enter runs the default entry, which a timeout does as well, but only a
+    key press removes the variable `fallback`. Printable keys are hotkeys. Cursor keys alone do
+    not count: GRUB moves its highlight.
     """
     output = "console serial" if bios else "console"
     # Without a key Microsoft's loader returns an error and the firmware tries the next entry.
@@ -113,7 +114,8 @@ def disc_script(*, prompt: str, boot: DiscBoot = UDF_BOOT, bios: bool = False) -
         f"set timeout={PROMPT_SECONDS}",
         "set timeout_style=menu",
         "set default=0",
-        f'menuentry "{PROMPT}" {{ if [ -z "$timeout" ]; then start_setup yes; else give_up; fi }}',
+        "set fallback=999",
+        f'menuentry "{PROMPT}" {{ if [ -z "$fallback" ]; then start_setup yes; else give_up; fi }}',
         f"for key in {' '.join(string.ascii_lowercase + string.digits)} backspace tab delete; do",
         '  menuentry " " --hotkey=$key { start_setup yes }',
         "done",
@@ -128,7 +130,7 @@ def disc_script(*, prompt: str, boot: DiscBoot = UDF_BOOT, bios: bool = False) -
             lines += ["if [ -f ($root)/boot/bootfix.bin ]; then", *menu]
             lines += ["else", "start_setup no", "fi"]
         case "loader":
-            lines += ["if insmod luks2; then", "start_setup no", "else", *menu, "fi"]
+            lines += ['if [ -n "$check_signatures" ]; then', "start_setup no", "else", *menu, "fi"]
         case _:
             message = f"prompt must be always, never, bootfix or loader, not {prompt!r}"
             raise ValueError(message)

@@ -120,6 +120,12 @@ class Machine:
             raise self._error(f"the agent answered {answer}")
         return answer["return"]
 
+    def shut_down_by_agent(self) -> None:
+        """Ask the agent to turn the machine off; it answers only when it cannot."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.folder / "agent"))
+            connection.sendall(b'{"execute": "guest-shutdown"}\n')
+
     def screenshot(self, target: Path) -> None:
         """Write what the display shows as PPM."""
         self.monitor(f"screendump {target}")

@@ -310,8 +310,10 @@ NOTED: tuple[tuple[str, str, str, str], ...] = (
     (
         "two first-logon commands",
         "</SynchronousCommand>",
-        '</SynchronousCommand><SynchronousCommand wcm:action="add"><Order>2</Order>'
-        "<CommandLine>x</CommandLine></SynchronousCommand>",
+        (
+            '</SynchronousCommand><SynchronousCommand wcm:action="add"><Order>2</Order>'
+            "<CommandLine>x</CommandLine></SynchronousCommand>"
+        ),
         "2 FirstLogonCommands",
     ),
     (

@@ -13,7 +13,7 @@ import pytest
 
 from tests.standin.build import Media
 from tests.standin.drivers import inf_text
-from tests.standin.loaders import PROMPT
+from tests.standin.loaders import PROMPT, fat_image
 from tests.standin.qemu import machine, without_prompt
 
 pytestmark = pytest.mark.boot
@@ -103,6 +103,11 @@ def test_uefi_install(media: Media, sample: str, answer_disc: MakeDisc, tmp_path
         pixels = (tmp_path / "screen.ppm").read_bytes()
         assert pixels[1000:].count(b"\xff\xff\xff") > 500  # bold text is white
 
+        # A second start: nothing is set up again, the agent answers.
+        guest.monitor("system_reset")
+        guest.wait_for("started again")
+        guest.wait_for("STANDIN-REPORT")
+        assert guest.agent("guest-get-host-name") == {"host-name": "STAND-01"}
         guest.monitor("system_powerdown")
         guest.wait_until_off()
 
@@ -162,10 +167,24 @@ def test_prompt_with_enter(media: Media) -> None:
 def test_virtio_disk_without_driver(
     media: Media, sample: str, answer_disc: MakeDisc, tmp_path: Path
 ) -> None:
+    """And a stick's answer file beats a disc's; the stick itself counts as a disk."""
+    disc = answer_disc({"Autounattend.xml": b"broken"})
+    stick = tmp_path / "stick.img"
+    stick.write_bytes(fat_image({"Autounattend.xml": sample.encode()}, size=8 * 2**20))
+    boot = without_prompt(media.install, tmp_path)
+    with machine(discs=[boot, disc], stick=stick) as guest:
+        guest.wait_for(r"FAILED .*disk 0", seconds=120)
+        report = guest.report()
+        assert report["failure"]["stage"] == "disks"
+        assert report["answer_file"]["path"] == "F:\\Autounattend.xml"
+        assert [disk["bus"] for disk in report["disks_seen"]] == ["usb"]
+        guest.wait_until_off()
+
+
+def test_no_disk_at_all(media: Media, sample: str, answer_disc: MakeDisc, tmp_path: Path) -> None:
     disc = answer_disc({"Autounattend.xml": sample.encode()})
     with machine(discs=[without_prompt(media.install, tmp_path), disc]) as guest:
         guest.wait_for(r"FAILED .*no disks found; a driver is missing", seconds=120)
-        assert guest.report()["failure"]["stage"] == "disks"
         guest.wait_until_off()
 
 
@@ -184,5 +203,5 @@ def test_direct_guest(media: Media, switch: str, end: str) -> None:
         guest.wait_for(end, seconds=90)
         if not switch:
             assert guest.agent("guest-ping") == {}
-            guest.monitor("system_powerdown")
+            guest.shut_down_by_agent()
         guest.wait_until_off()

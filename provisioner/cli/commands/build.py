@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provisioner.cli.completion import completes, folders
 from provisioner.cli.options import profile_options
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ HELP = "write the answer disc and the boot overlay into a folder"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `build`."""
     profile_options(parser)
-    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="folder for the discs")
+    output = parser.add_argument(
+        "-o", "--output", metavar="DIR", required=True, help="folder for the discs"
+    )
+    completes(output, folders)
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:

@@ -23,10 +23,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
-    """Prints every finding; 2 when one of them is an error."""
+    """Prints every finding; 2 when one is an error, 3 when only the host lacks something."""
     from provisioner.cli.console import count_line
     from provisioner.cli.session import places
-    from provisioner.errors import ProfileError, Severity
+    from provisioner.errors import ProfileError, exit_code_of
     from provisioner.plan.checks import check_hardware, check_host, check_media
 
     try:
@@ -48,4 +48,4 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         problems += check_host(loaded.profile, hypervisor.facts(), places(loaded))
     session.console.problems(problems)
     session.console.say(f"{count_line(problems)}; nothing was written.")
-    return 2 if any(problem.severity is Severity.ERROR for problem in problems) else 0
+    return exit_code_of(problems)

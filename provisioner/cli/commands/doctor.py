@@ -23,9 +23,9 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     findings = session.examine(arguments.connect)
     marks = {"ok": "✔", "warn": "!", "fail": "✘"}
     for finding in findings:
-        session.console.result(f"{marks[finding.level]} {finding.what}")
+        session.console.result(f"{marks[finding.level]} {finding.what}", wrap=True)
         if finding.why:
-            session.console.result(f"    {finding.why}")
+            session.console.result(f"    {finding.why}", wrap=True)
         if finding.fix:
             session.console.result(f"    fix: {finding.fix}")
         session.console.event(

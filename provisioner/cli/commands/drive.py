@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provisioner.cli.options import connect_option, machine_name
+from provisioner.cli.completion import completes, drives_of_machine, files
+from provisioner.cli.options import common_options, connect_option, machine_name
 
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
@@ -19,16 +20,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     attach = actions.add_parser("attach", help="put an image into a drive")
     machine_name(attach)
-    attach.add_argument("image", metavar="IMAGE", help="an ISO on this host")
+    image = attach.add_argument("image", metavar="IMAGE", help="an ISO on this host")
+    completes(image, files(".iso", ".img"))
     eject = actions.add_parser("eject", help="empty a drive")
     machine_name(eject)
     for action in (attach, eject):
-        action.add_argument("--drive", metavar="TARGET", help="which drive, as sdb")
+        target = action.add_argument("--drive", metavar="TARGET", help="which drive, as sdb")
+        completes(target, drives_of_machine)
         action.add_argument(
             "--force", action="store_true", help="even while the guest uses the disc"
         )
-        action.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
-        action.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+        common_options(action, inner=True)
         connect_option(action)
 
 

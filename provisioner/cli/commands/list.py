@@ -19,18 +19,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """One line each; needs no libvirt."""
     console = session.console
+    rows: list[tuple[str, ...]] = []
     if arguments.profiles:
         for name in session.resources.profiles():
             path = session.resources.profile(name)
-            console.result(f"{name:<24} {path}")
+            rows.append((name, str(path)))
             console.event("profile", {"name": name, "path": str(path)})
+        console.table(rows)
         return 0
     for store in session.machines.all():
         state = store.load()
         phase = state.phase.value if state else "interrupted"
-        console.result(f"{store.name:<24} {phase:<11} {state.uri if state else ''}".rstrip())
+        rows.append((store.name, phase, state.uri if state else ""))
         console.event(
             "machine",
             {"name": store.name, "phase": phase, "uri": state.uri if state else None},
         )
+    console.table(rows)
     return 0

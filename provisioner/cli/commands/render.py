@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provisioner.cli.completion import completes, folders
 from provisioner.cli.options import profile_options
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ HELP = "write the answer files into a folder"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `render`."""
     profile_options(parser)
-    parser.add_argument("-o", "--output", metavar="DIR", required=True, help="a new folder")
+    output = parser.add_argument(
+        "-o", "--output", metavar="DIR", required=True, help="a new folder"
+    )
+    completes(output, folders)
     parser.add_argument(
         "--reveal", action="store_true", help="write the secrets too; the files become 0600"
     )

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from provisioner.cli.options import output_file
+
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
@@ -16,7 +18,7 @@ HELP = "print the JSON Schema of profiles"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `schema`."""
-    parser.add_argument("-o", "--output", metavar="FILE", help="write it there instead")
+    output_file(parser, meaning="write it there instead", suffix=".json")
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:

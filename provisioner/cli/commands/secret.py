@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from provisioner.cli.completion import completes, users_of_machine
 from provisioner.cli.options import machine_name
 
 if TYPE_CHECKING:
@@ -16,7 +17,10 @@ HELP = "print the generated password of a user"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `secret`."""
     machine_name(parser)
-    parser.add_argument("user", metavar="USER", help="a user of the machine, or Administrator")
+    user = parser.add_argument(
+        "user", metavar="USER", help="a user of the machine, or Administrator"
+    )
+    completes(user, users_of_machine)
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:

@@ -40,7 +40,8 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
             raise FailedError(
                 f"there is no machine {name}", hint="`provisioner list` shows them all"
             )
-        console.result(f"{console.bold(name)}: {members['phase'] or 'unknown'}, {members['state']}")
+        phase = members["phase"] or "unknown"
+        console.result(f": {phase}, {members['state']}", heading=name)
         for key in ("profile", "uri", "reason"):
             if members[key]:
                 console.result(f"  {key:<8} {members[key]}")

@@ -26,6 +26,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="make an existing machine anew; the old disk is kept until the new one is ready",
     )
     parser.add_argument(
+        "--detach",
+        action="store_true",
+        help="return once the machine installs itself; `up` again waits until it is ready",
+    )
+    parser.add_argument(
         "--keep-failed",
         action="store_true",
         help="when the guest fails, keep it as it is instead of undoing everything",
@@ -37,7 +42,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     from provisioner.plan import show
     from provisioner.run.machine import Outcome, UpOptions, up
 
-    machine_run = session.machine_run(arguments)
+    machine_run = session.machine_run(arguments, connect_ahead=True)
     console = session.console
     preview = machine_run.compile_plan(1, {})
     console.problems(preview.problems)
@@ -51,6 +56,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
             UpOptions(
                 replace=arguments.replace,
                 keep_failed=arguments.keep_failed,
+                detach=arguments.detach,
                 profile=arguments.profile,
                 choose_ports=session.free_ports,
             ),
@@ -58,6 +64,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     name = machine_run.name
     words = {
         Outcome.INSTALLED: f"{name} is ready",
+        Outcome.INSTALLING: f"{name} installs itself; `provisioner up` again waits for it",
         Outcome.STARTED: f"{name} was off and is starting",
         Outcome.NOTHING: f"{name} is ready and running; nothing to do",
     }

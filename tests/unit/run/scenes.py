@@ -155,10 +155,13 @@ class Scene:
     def state(self) -> MachineState | None:
         return MachineStore(self.folder / "state" / "dev").load()
 
-    def up(self, *, replace: bool = False, keep_failed: bool = False) -> Outcome:
+    def up(
+        self, *, replace: bool = False, keep_failed: bool = False, detach: bool = False
+    ) -> Outcome:
         options = UpOptions(
             replace=replace,
             keep_failed=keep_failed,
+            detach=detach,
             profile="dev.yaml",
             choose_ports=lambda count: tuple(range(20000, 20000 + count)),
         )

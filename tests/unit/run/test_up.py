@@ -220,6 +220,24 @@ def test_down_during_the_installation_keeps_it_and_up_goes_on(scene: Scene) -> N
     assert kept(scene) == DEVICES_OF_READY
 
 
+def test_detach_returns_once_it_installs_and_up_waits_from_the_start_on(scene: Scene) -> None:
+    assert scene.up(detach=True) is Outcome.INSTALLING
+    assert any(name.endswith("-answers.iso") for name in scene.hypervisor.stored_files())
+    scene.clock.advance(5)
+    assert scene.up() is Outcome.INSTALLED
+    assert kept(scene) == DEVICES_OF_READY
+    assert any(line.strip().startswith("00:05") for line in scene.console.lines)
+
+
+def test_the_time_limit_counts_from_the_start_of_the_machine(scene: Scene) -> None:
+    scene.hypervisor.plays("dev", lambda guest: None)
+    scene.up(detach=True)
+    scene.clock.advance(590)
+    with pytest.raises(GuestError, match="not ready within 10 min"):
+        scene.up()
+    assert scene.clock.monotonic() < 620
+
+
 METHODS = ["store_file", "create_disk", "define", "start"]
 
 

@@ -1,0 +1,99 @@
+"""Runs commands and takes their time; medians of five, so that one hiccup does not count."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+RUNS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One comparison. `ratio` is ours divided by theirs in time: below 1 we are faster."""
+
+    what: str
+    ours: str
+    theirs: str
+    ratio: float | None = None
+    wanted: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Medians: seconds of wall clock and of CPU (children that were waited for included), and
+    the largest resident set of the command itself in bytes."""
+
+    wall: float
+    cpu: float
+    peak: int
+
+
+def command(
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    runs: int = RUNS,
+    before: Callable[[], object] | None = None,
+    after: Callable[[], object] | None = None,
+) -> Timing:
+    """Times a command that must succeed; `before` and `after` each run are not counted."""
+    walls, cpus, peaks = [], [], []
+    for _ in range(runs):
+        if before is not None:
+            before()
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            argv,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stderr is not None
+        complaints = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        walls.append(time.perf_counter() - begun)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        process.stderr.close()
+        if process.returncode:
+            raise RuntimeError(f"{' '.join(argv)}: {complaints.decode(errors='replace')[-500:]}")
+        cpus.append(usage.ru_utime + usage.ru_stime)
+        peaks.append(usage.ru_maxrss * 1024)
+        if after is not None:
+            after()
+    return Timing(wall=statistics.median(walls), cpu=statistics.median(cpus), peak=max(peaks))
+
+
+def call(function: Callable[[], object], *, runs: int = RUNS) -> float:
+    """Median seconds of a function."""
+    times = []
+    for _ in range(runs):
+        begun = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - begun)
+    return statistics.median(times)
+
+
+def allocated(folder: Path) -> dict[str, int]:
+    """Bytes on the disk of every file below a folder."""
+    return {
+        str(path.relative_to(folder)): path.lstat().st_blocks * 512
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def seconds(value: float) -> str:
+    """`1.23 s`, `45 ms`."""
+    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.0f} ms"
+
+
+def size(value: int) -> str:
+    """`1.9 MB`, `412 kB`."""
+    return f"{value / 1e6:.1f} MB" if value >= 1e6 else f"{value / 1e3:.0f} kB"

@@ -1,0 +1,60 @@
+"""A finding of `lint`: a problem that knows its position in the file and not yet the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from provisioner.answers.lint.document import Element
+from provisioner.errors import Severity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Lines and columns count from 1. The message never holds a value that may be a secret."""
+
+    rule: str
+    severity: Severity
+    message: str
+    hint: str | None = None
+    line: int
+    column: int
+    length: int = 1
+
+
+def error(rule: str, element: Element, message: str, hint: str | None = None) -> Finding:
+    """Setup stops at it, or ignores the file."""
+    return _at(rule, Severity.ERROR, element, message, hint)
+
+
+def warning(rule: str, element: Element, message: str, hint: str | None = None) -> Finding:
+    """Setup goes on and does something else than was meant, or stops on some Windows."""
+    return _at(rule, Severity.WARNING, element, message, hint)
+
+
+def note(rule: str, element: Element, message: str, hint: str | None = None) -> Finding:
+    """Good to know; nothing has to change."""
+    return _at(rule, Severity.NOTE, element, message, hint)
+
+
+def _at(rule: str, severity: Severity, element: Element, message: str, hint: str | None) -> Finding:
+    """Points to the value where there is one, otherwise to the element's name."""
+    if element.text_line and not element.children:
+        first = element.value.split("\n", 1)[0]
+        return Finding(
+            rule=rule,
+            severity=severity,
+            message=message,
+            hint=hint,
+            line=element.text_line,
+            column=element.text_column,
+            length=max(len(first), 1),
+        )
+    return Finding(
+        rule=rule,
+        severity=severity,
+        message=message,
+        hint=hint,
+        line=element.line,
+        column=element.column,
+        length=len(element.name) + 1,
+    )

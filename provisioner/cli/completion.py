@@ -1,0 +1,155 @@
+"""What the shell offers when TAB is pressed: the names that exist at this moment.
+
+Runs at every TAB: nothing heavy is imported, libvirt is not asked, and every failure is silence.
+A completer is called by argcomplete with the text typed so far and what is parsed already.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+Completer = Callable[..., Iterable[str]]
+
+DISCS = (".iso", ".wim", ".esd")
+
+
+def completes(action: argparse.Action, completer: Completer) -> None:
+    """Makes `completer` answer for this argument."""
+    action.completer = completer  # type: ignore[attr-defined]
+
+
+def complete(parser: argparse.ArgumentParser) -> None:
+    """Answers the shell and ends the process; returns where argcomplete is not installed."""
+    try:
+        import argcomplete
+    except ImportError:
+        return
+    argcomplete.autocomplete(parser, always_complete_options=False)
+
+
+def script(shell: str) -> str:
+    """What makes `shell` (bash, zsh or fish) ask us; HostError where argcomplete is missing."""
+    from provisioner.errors import HostError
+
+    try:
+        from argcomplete.shell_integration import shellcode
+    except ImportError as err:
+        raise HostError(
+            "the Python package argcomplete is not installed",
+            hint="pip install argcomplete, where provisioner is installed",
+        ) from err
+    return shellcode(["provisioner"], shell=shell)
+
+
+def machine_names(prefix: str, **_: Any) -> list[str]:
+    """The machines of this user."""
+    return [store.name for store in _machines().all()]
+
+
+def users_of_machine(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> Iterable[str]:
+    """The users of the machine that is named already."""
+    state = _state(parsed_args)
+    return state.users if state is not None else ()
+
+
+def drives_of_machine(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> Iterable[str]:
+    """The CD-ROM drives of the machine that is named already.
+
+    As remembered and not as libvirt knows them: the answer disc's, and the install disc's, which
+    is the one before it (`plan.domain`).
+    """
+    state = _state(parsed_args)
+    target = state.current.answer_drive if state is not None else None
+    if not target:
+        return ()
+    return (target[:-1] + chr(ord(target[-1]) - 1), target)
+
+
+def profiles(prefix: str, **_: Any) -> Iterator[str]:
+    """Shipped and user profiles by name, and YAML files."""
+    from provisioner.cli.environment import read_environment
+    from provisioner.resources import Resources, shipped_folder
+
+    yield from Resources(shipped_folder(), read_environment().config).profiles()
+    yield from _paths(prefix, (".yaml", ".yml"))
+
+
+def media_discs(prefix: str, **_: Any) -> Iterator[str]:
+    """`install=` and `drivers=`, then disc images."""
+    kind, separator, file = prefix.partition("=")
+    if separator:
+        yield from (f"{kind}={path}" for path in _paths(file, DISCS))
+    else:
+        yield from ("install=", "drivers=")
+
+
+def connections(prefix: str, **_: Any) -> tuple[str, ...]:
+    """The connections that do not leave this host."""
+    return ("qemu:///system", "qemu:///session", "qemu:///embed")
+
+
+def setting_keys(prefix: str, **_: Any) -> list[str]:
+    """The keys of `config`."""
+    from provisioner.cli.config import SETTINGS
+
+    return [setting.key for setting in SETTINGS]
+
+
+def setting_values(prefix: str, parsed_args: argparse.Namespace, **_: Any) -> Iterable[str]:
+    """Values for the key that is named already."""
+    from provisioner.cli.config import setting_of
+
+    setting = setting_of(str(getattr(parsed_args, "key", "")))
+    if setting is None:
+        return ()
+    if setting.is_file:
+        return _paths(prefix, DISCS)
+    return connections(prefix) if setting.key == "connect" else setting.choices
+
+
+def files(*suffixes: str) -> Completer:
+    """Files with one of these endings, and folders on the way to them."""
+    return lambda prefix, **_: _paths(prefix, suffixes)
+
+
+def folders(prefix: str, **_: Any) -> Iterator[str]:
+    """Folders."""
+    return _paths(prefix, None)
+
+
+def _paths(prefix: str, suffixes: tuple[str, ...] | None) -> Iterator[str]:
+    folder, slash, name = prefix.rpartition("/")
+    shown = folder + slash
+    try:
+        entries = sorted(Path(shown or ".").expanduser().iterdir())
+    except (OSError, RuntimeError):
+        return
+    for entry in entries:
+        if not entry.name.startswith(name) or (entry.name.startswith(".") and not name):
+            continue
+        if entry.is_dir():
+            yield f"{shown}{entry.name}/"
+        elif suffixes is not None and entry.name.lower().endswith(suffixes):
+            yield f"{shown}{entry.name}"
+
+
+def _machines() -> Any:
+    from provisioner.cli.environment import read_environment
+    from provisioner.store.machine import Machines
+
+    return Machines(read_environment().state)
+
+
+def _state(arguments: argparse.Namespace) -> Any:
+    from provisioner.errors import ProvisionerError
+
+    name = getattr(arguments, "name", None)
+    if not name or "/" in str(name):
+        return None
+    try:
+        return _machines().store(str(name)).load()
+    except (ProvisionerError, OSError):
+        return None

@@ -1,0 +1,104 @@
+"""What this host cannot do for the profile."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from provisioner.errors import Problem, Severity
+from provisioner.plan.domain import uses_kvm
+from provisioner.plan.rules.given import GIB, Places
+from provisioner.ports import HostFacts, Mode
+from provisioner.profile.model import Profile
+
+
+def check_host(profile: Profile, host: HostFacts, places: Places) -> Iterator[Problem]:
+    """Everything this host cannot do for the profile."""
+    machine = profile.machine
+    if machine.firmware not in host.firmwares:
+        names = {
+            "bios": "SeaBIOS",
+            "uefi": "UEFI firmware",
+            "secure-boot": "UEFI firmware with Secure Boot and enrolled keys",
+        }
+        yield Problem(
+            rule="host.firmware",
+            message=f"this host has no {names[machine.firmware]} for q35 machines",
+            place=places("machine.firmware"),
+            hint="install OVMF (Debian and Ubuntu: apt install ovmf); `provisioner doctor` "
+            "shows what is missing",
+        )
+    if machine.tpm and not host.tpm:
+        yield Problem(
+            rule="host.tpm",
+            message=f"this host cannot emulate a TPM: {host.tpm_reason}",
+            place=places("machine.tpm"),
+            hint="install swtpm (Debian and Ubuntu: apt install swtpm swtpm-tools), or set "
+            "`machine.tpm: false`",
+        )
+    for index, disk in enumerate(machine.disks):
+        if disk.bus == "nvme" and "nvme" not in host.disk_buses:
+            yield Problem(
+                rule="host.disk-bus",
+                message="this host's libvirt has no nvme disks",
+                place=places(f"machine.disks[{index}].bus"),
+                hint="use sata, which needs no driver either",
+            )
+    yield from _networks(profile, host, places)
+    if machine.accelerator == "kvm" and not host.accelerator.kvm:
+        yield Problem(
+            rule="host.kvm",
+            message=f"the profile insists on KVM, and here {host.accelerator.reason}",
+            place=places("machine.accelerator"),
+            hint="`accelerator: auto` falls back to emulation",
+        )
+    elif not uses_kvm(machine.accelerator, host):
+        reason = host.accelerator.reason or "the profile asks for emulation"
+        yield Problem(
+            rule="host.emulation",
+            severity=Severity.WARNING,
+            message=f"no KVM ({reason}): the processor is emulated, ten to thirty times slower",
+            hint="an installation of Windows then takes hours; raise `machine.ready.within`",
+        )
+    if machine.memory.bytes > host.memory_bytes:
+        yield Problem(
+            rule="host.memory",
+            message=f"the machine wants {machine.memory}, and this host has "
+            f"{host.memory_bytes / GIB:.1f} GiB",
+            place=places("machine.memory"),
+            hint="give it less memory",
+        )
+    free = host.storage.free_bytes
+    if free is not None and free < 2 * GIB:
+        yield Problem(
+            rule="host.space",
+            message=f"{host.storage.folder} has only {free / GIB:.1f} GiB left",
+            hint="make room, or choose another pool with `machine.pool`",
+        )
+
+
+def _networks(profile: Profile, host: HostFacts, places: Places) -> Iterator[Problem]:
+    for index, network in enumerate(profile.machine.networks):
+        if network.network is None or network.network in host.networks:
+            continue
+        place = places(f"machine.networks[{index}].network")
+        if not host.network_driver:
+            where = "libvirt's embedded driver" if host.mode is Mode.EMBED else host.uri
+            yield Problem(
+                rule="host.no-networks",
+                message=f"{where} has no libvirt networks, and the profile names "
+                f"{network.network!r}",
+                place=place,
+                hint="leave `network` out for a user-mode network with loopback forwards, or "
+                "connect to a system daemon: --connect qemu:///system",
+            )
+        else:
+            close = difflib.get_close_matches(network.network, sorted(host.networks), n=1)
+            known = f"did you mean {close[0]!r}? " if close else ""
+            yield Problem(
+                rule="host.network",
+                message=f"there is no active libvirt network {network.network!r}",
+                place=place,
+                hint=f"{known}active: {', '.join(sorted(host.networks)) or 'none'}; "
+                f"`virsh net-start {network.network}` starts one",
+            )

@@ -1,0 +1,39 @@
+"""`make soak`: a real installation is killed at twenty random points; nothing stays behind."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+
+import pytest
+
+from tests.integration.home import Home
+from tests.integration.leaks import leaks
+
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]
+
+KILLS = 20
+WHOLE = 110.0
+"""Seconds that an installation takes under emulation, about."""
+
+
+@pytest.mark.parametrize("number", range(KILLS))
+def test_kill_a_real_installation(number: int, home: Home) -> None:
+    """Each part of the installation is hit once; every second time `up` finishes the work."""
+    profile = home.profile("machine: {memory: 1 GiB, ready: {within: 15 min}}\n")
+    delay = random.uniform(number, number + 1) * WHOLE / KILLS
+    print(f"killed after {delay:.2f} s")
+    running = home.start("up", profile)
+    time.sleep(delay)
+    running.signal(signal.SIGKILL)
+    running.finish()
+    if number % 2:
+        assert home.json("up", profile, timeout=900).event("up")["phase"] == "ready"
+        assert home.machine()["drives"][1]["medium"] is None
+        assert not list(home.state.glob("m1/*answers*"))
+        home.run("delete", "m1", "--yes")
+    else:
+        done = home.run("delete", "m1", "--yes", expect=None)
+        assert done.code in (0, 4), done
+    assert leaks(home) == []
