@@ -136,10 +136,11 @@ def _command(name: str, parser: argparse.ArgumentParser, *, summary: str = "") -
         positionals = " ".join(_usage(a) for a in _shown(inner) if not a.option_strings)
         yield rf"\fB{_escaped(verb)}\fR {positionals}"
         yield _text(_help_of(parser, verb) + ".")
-        yield ".RS"
-        for action in _shown(inner):
-            yield from _argument(action)
-        yield ".RE"
+        if arguments := _shown(inner):
+            yield ".RS"
+            for action in arguments:
+                yield from _argument(action)
+            yield ".RE"
     if name == "check":
         yield ".PP"
         yield _text("The last three options are those of every command.")

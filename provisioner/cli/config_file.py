@@ -12,7 +12,7 @@ from provisioner.profile.yamlfile import Node, read_file, read_text
 
 HEADER = "# Defaults for all machines; `provisioner config` shows them and where they come from.\n"
 
-_PLAIN = re.compile(r"[A-Za-z/~][A-Za-z0-9/~._+:?=&@%-]*(?<!:)")
+_PLAIN = re.compile(r"[A-Za-z/~][\w/~.+:?=&@%-]*(?:(?<!:) [A-Za-z0-9][\w.-]*)*(?<!:)", re.ASCII)
 
 Keys = tuple[str, ...]
 
@@ -149,7 +149,8 @@ def _leaves(node: Node, path: Keys) -> Iterator[tuple[Keys, Place, Node]]:
 
 def _scalar(text: str) -> object:
     root = read_text(text, shown="config").root
-    assert root is not None and isinstance(root.value, Mapping)
+    if root is None or not isinstance(root.value, Mapping):
+        return None
     return root.value["x"].node.value
 
 

@@ -225,8 +225,13 @@ def _drivers(
 
 
 def _firmware(questions: Questions, facts: MediaFacts | None) -> str:
-    starts_on_uefi = facts is None or any(e.platform is Platform.UEFI for e in facts.boot)
-    return questions.choose("Firmware", FIRMWARES, "secure-boot" if starts_on_uefi else "bios")
+    suggestion = "secure-boot"
+    if facts is not None and not any(e.platform is Platform.UEFI for e in facts.boot):
+        suggestion = "bios"
+    elif facts is not None and not any(loader.authorities for loader in facts.loaders):
+        questions.explain("  Nothing on this disc is signed, so Secure Boot would not start it.")
+        suggestion = "uefi"
+    return questions.choose("Firmware", FIRMWARES, suggestion)
 
 
 def _name(product: str, file_stem: str | None, taken: Collection[str]) -> str:
@@ -272,9 +277,9 @@ def _host_timezone(variables: Mapping[str, str]) -> str:
     candidates = [variables.get("TZ", "").removeprefix(":"), linked]
     with contextlib.suppress(OSError):
         candidates.append(Path("/etc/timezone").read_text(encoding="ascii", errors="replace"))
-    for candidate in candidates:
+    for candidate in filter(None, map(str.strip, candidates)):
         try:
-            zone = str(TimeZone(candidate.strip()))
+            zone = str(TimeZone(candidate))
         except BadValue:
             continue
         return "UTC" if zone.endswith("/UTC") else zone

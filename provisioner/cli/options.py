@@ -40,10 +40,13 @@ def common_options(parser: argparse.ArgumentParser, *, inner: bool = False) -> N
     )
 
 
-def profile_options(parser: argparse.ArgumentParser) -> None:
+def profile_options(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """PROFILE, --set and --media."""
     profile = parser.add_argument(
-        "profile", metavar="PROFILE", help="a profile file, or the name of a shipped one"
+        "profile",
+        metavar="PROFILE",
+        nargs="?" if optional else None,
+        help="a profile file, or the name of a shipped one",
     )
     completes(profile, profiles)
     parser.add_argument(

@@ -1,6 +1,6 @@
 """Writes a tree as a disc of some shape: UDF, ISO 9660, Joliet, Rock Ridge, El Torito.
 
-`layout` decides and renders; here the bytes go into a file, content by way of the kernel. Answer
+`mastering` decides and renders; here the bytes go into a file, content by way of the kernel. Answer
 discs, small and full of secrets, are written by `iso`.
 """
 
@@ -17,7 +17,7 @@ from provisioner.image import boot_catalog
 from provisioner.image.boot_catalog import MOST_IMAGES
 from provisioner.image.content import Reveal
 from provisioner.image.iso_records import BLOCK
-from provisioner.image.layout import Form, Layout, lay_out
+from provisioner.image.mastering import Form, Layout, lay_out
 from provisioner.image.output import refuse_source, replacing
 from provisioner.image.shapes import large_files, name_views, shape_problems
 from provisioner.image.transfer import write_all, write_payload

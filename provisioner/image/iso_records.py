@@ -203,7 +203,9 @@ class DirectoryBytes:
         data = bytearray()
         areas = block + self.length // BLOCK
 
-        def add(identifier: bytes, extent: tuple[int, int], flags: int, date: int, use: bytes) -> None:
+        def add(
+            identifier: bytes, extent: tuple[int, int], flags: int, date: int, use: bytes
+        ) -> None:
             row = directory_record(identifier, *extent, flags=flags, modified=date, use=use)
             if len(data) % BLOCK + len(row) > BLOCK:  # records do not cross blocks (6.8.1.1)
                 data.extend(bytes(-len(data) % BLOCK))

@@ -86,9 +86,10 @@ class IsoSide:
         """(byte offset, bytes) of path tables and directories; `places`: block by content."""
         yield self._little * BLOCK, self._path_table(self._blocks, big=False)
         yield self._big * BLOCK, self._path_table(self._blocks, big=True)
-        extents = {Directory(folder.path): self._extent(folder) for folder in self._folders}
-        known = {**places, **{key: block for key, (block, _) in extents.items()}}
-        lengths = {key: length for key, (_, length) in extents.items()}
+        known, lengths = dict(places), dict[object, int]()
+        for folder in self._folders:
+            key = Directory(folder.path)
+            known[key], lengths[key] = self._extent(folder)
         for folder, directory in zip(self._folders, self._directories, strict=True):
             block, _ = self._extent(folder)
             parent = self._extent(folder.parent or folder)

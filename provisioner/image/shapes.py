@@ -55,7 +55,7 @@ MOST_FOLDERS = 0xFFFF
 """Parent numbers in path tables have 16 bits (ECMA-119 9.4.4)."""
 
 _ISO_NAME, _JOLIET_NAME, _UDF_NAME = 31, 64, 255
-_JOLIET_FORBIDDEN = re.compile('[\x00-\x1f*/:;?\\\\\ud800-\udfff]')
+_JOLIET_FORBIDDEN = re.compile("[\x00-\x1f*/:;?\\\\\ud800-\udfff]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _NOT_PLAIN = re.compile("[^A-Z0-9_]")
 
@@ -87,7 +87,9 @@ def shape_problems(tree: Tree, shape: Shape) -> Iterator[Problem]:
     for path, entry in tree.items():
         for parent in list(path.parents)[:-1]:
             if isinstance(tree.get(parent), File | Symlink):
-                yield _problem("kind", f"{str(parent)!r} is a file and, for {str(path)!r}, a folder")
+                yield _problem(
+                    "kind", f"{str(parent)!r} is a file and, for {str(path)!r}, a folder"
+                )
         if any(len(os.fsencode(part)) > 255 for part in path.parts):
             yield _problem(
                 "name-length",
@@ -124,7 +126,9 @@ def name_views(tree: Tree, shape: Shape) -> Names:
         own = {path: path.rpartition("/")[2] for path in paths}
         return Names(udf=own, joliet={}, iso={}, renamed=())
     folders = frozenset(folders_of(tree))
-    joliet = _distinct(paths, folders, _JOLIET_NAME, _units, lambda n: _JOLIET_FORBIDDEN.sub("_", n))
+    joliet = _distinct(
+        paths, folders, _JOLIET_NAME, _units, lambda n: _JOLIET_FORBIDDEN.sub("_", n)
+    )
     udf: Mapping[str, str] = {}
     views = [("Joliet", joliet)]
     if shape.udf:

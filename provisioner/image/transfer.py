@@ -57,9 +57,7 @@ def write_all(target: int, data: bytes | memoryview, offset: int) -> None:
         view, offset = view[count:], offset + count
 
 
-def _host_file(
-    path: PurePosixPath, part: HostFile, target: int, offset: int, moved: Moved
-) -> None:
+def _host_file(path: PurePosixPath, part: HostFile, target: int, offset: int, moved: Moved) -> None:
     with opened_untouched(part.path) as (source, before):
         if before.st_size != part.size:
             raise FailedError(

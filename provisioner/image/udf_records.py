@@ -210,7 +210,9 @@ def file_entry(entry: Entry, location: int) -> bytes:
     body = b"".join(
         (
             struct.pack("<IHHHBB6xH", 0, 4, 0, 1, 0, entry.kind, 0x230),  # 4/14.6; as mkisofs
-            struct.pack("<IIIHBBI", 0xFFFFFFFF, 0xFFFFFFFF, _permissions(mode), entry.links, 0, 0, 0),
+            struct.pack(
+                "<IIIHBBI", 0xFFFFFFFF, 0xFFFFFFFF, _permissions(mode), entry.links, 0, 0, 0
+            ),
             struct.pack("<QQ", size, sum(-(-length // BLOCK) for _, length in entry.extents)),
             date * 3,
             struct.pack("<I16x", 1),

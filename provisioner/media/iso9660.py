@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from provisioner.media.dates import digits_seconds, record_seconds
 from provisioner.media.facts import Extent
 from provisioner.media.walk import MAX_DIRECTORY_BYTES, Node
 from provisioner.media.window import Damaged, Window, joined
@@ -29,7 +30,20 @@ class _Record:
     flags: int
     extent: Extent
     interleaved: bool
+    modified: int | None
     use: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RockRidge:
+    """What Rock Ridge says about a record; `moved_to` is the block of a directory (CL)."""
+
+    name: str = ""
+    moved_to: int | None = None
+    moved: bool = False
+    mode: int | None = None
+    modified: int | None = None
+    link: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,21 +69,37 @@ class Iso9660:
         for record in _records(self.window, directory, self.block):
             if record.name in {b"\0", b"\1"} or record.flags & _ASSOCIATED:
                 continue
-            name, moved_to, hidden = self._rock_ridge(record)
-            if hidden:
+            use = self._rock_ridge(record)
+            if use.moved:  # its CL entry shows it where it belongs
                 continue
-            if moved_to is not None:
-                target = _self_extent(self.window, moved_to, self.block)
-                yield Node(name=name or self._plain(record), directory=True, extents=(target,))
+            name = use.name or self._plain(record)
+            modified = record.modified if use.modified is None else use.modified
+            if use.moved_to is not None:
+                target = _self_extent(self.window, use.moved_to, self.block)
+                yield Node(
+                    name=name, directory=True, extents=(target,), modified=modified, mode=use.mode
+                )
+                continue
+            if use.link is not None:
+                yield Node(
+                    name=name,
+                    directory=False,
+                    extents=(),
+                    modified=modified,
+                    mode=use.mode,
+                    link=use.link,
+                )
                 continue
             pieces.append(record.extent)
             broken = broken or record.interleaved
             if record.flags & _MORE_EXTENTS:
                 continue
             yield Node(
-                name=name or self._plain(record),
+                name=name,
                 directory=bool(record.flags & _DIRECTORY),
                 extents=None if broken else joined(pieces),
+                modified=modified,
+                mode=use.mode,
             )
             pieces, broken = [], False
 
@@ -78,23 +108,73 @@ class Iso9660:
         name = record.name.decode(encoding, "replace")
         return name.partition(";")[0].removesuffix(".") or name
 
-    def _rock_ridge(self, record: _Record) -> tuple[str, int | None, bool]:
-        """Name (NM), block of a directory that was moved away (CL), and whether to pass over it:
-        a symbolic link (SL), or a moved directory (RE) that its CL entry shows where it belongs.
-        """
+    def _rock_ridge(self, record: _Record) -> _RockRidge:
+        """The entries of RRIP 4.1 that matter: NM, PX, TF, SL, CL and RE."""
         if self.skip is None:
-            return "", None, False
-        name, target, hidden = b"", None, False
+            return _RockRidge()
+        name = b""
+        link: _Link | None = None
+        target: int | None = None
+        mode: int | None = None
+        modified: int | None = None
+        moved = False
         for signature, data in _system_use(self.window, record.use[self.skip :], self.block):
             if signature == b"NM" and len(data) >= 1 and not data[0] & 0x06:
                 name += data[1:]
             elif signature == b"CL" and len(data) >= 8:
                 target = int.from_bytes(data[:4], "little")
-            elif signature in {b"RE", b"SL"}:
-                hidden = True
-            if len(name) > 4096:
+            elif signature == b"RE":
+                moved = True
+            elif signature == b"PX" and len(data) >= 8:
+                mode = int.from_bytes(data[:4], "little") & 0o7777
+            elif signature == b"TF" and data:
+                modified = _modified(data)
+            elif signature == b"SL" and data:
+                link = link or _Link()
+                link.add(data[1:])
+            if len(name) > 4096 or (link and len(link.target) > 4096):
                 raise Damaged("a Rock Ridge name is longer than 4096 bytes")
-        return name.decode("utf-8", "replace"), target, hidden
+        return _RockRidge(
+            name=name.decode("utf-8", "replace"),
+            moved_to=target,
+            moved=moved,
+            mode=mode,
+            modified=modified,
+            link=None if link is None else link.target.decode("utf-8", "replace"),
+        )
+
+
+class _Link:
+    """The target of a symbolic link, from its component records (RRIP 4.1.3.1)."""
+
+    def __init__(self) -> None:
+        self.target = b""
+        self._goes_on = False
+
+    def add(self, data: bytes) -> None:
+        """The components of one SL entry."""
+        at = 0
+        while at + 2 <= len(data):
+            flags, length = data[at], data[at + 1]
+            text = data[at + 2 : at + 2 + length]
+            at += 2 + length
+            text = b".." if flags & 4 else b"." if flags & 2 else text
+            if flags & 8:
+                self.target = b"/"
+            else:
+                apart = self.target and not self._goes_on and not self.target.endswith(b"/")
+                self.target += (b"/" if apart else b"") + text
+            self._goes_on = bool(flags & 1)
+
+
+def _modified(data: bytes) -> int | None:
+    """The modification date of a TF entry (RRIP 4.1.6): after that of creation, where both are."""
+    flags, width = data[0], 17 if data[0] & 0x80 else 7
+    if not flags & 2:
+        return None
+    start = 1 + width * (flags & 1)
+    date = data[start : start + width]
+    return digits_seconds(date) if width == 17 else record_seconds(date)
 
 
 def read_descriptors(window: Window) -> list[bytes]:
@@ -168,6 +248,7 @@ def _record(data: bytes, block: int) -> _Record:
         flags=data[25],
         # The extended attribute record, when there is one, stands before the data.
         extent=Extent(offset=(first + data[1]) * block, length=length),
+        modified=record_seconds(data[18:25]),
         interleaved=bool(data[26] or data[27]),
         use=data[end + (1 - data[32] % 2) :],
     )

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from provisioner.media.dates import udf_seconds
 from provisioner.media.facts import Extent
 from provisioner.media.udf_volume import UdfVolume, check_tag, cs0, tagged
 from provisioner.media.walk import MAX_DIRECTORY_BYTES, Node
@@ -29,6 +30,8 @@ class _Entry:
 
     kind: int
     extents: tuple[Extent, ...] | None
+    modified: int | None
+    mode: int
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,7 +103,13 @@ class Udf:
                 if is_directory != (entry.kind == _DIRECTORY):
                     raise Damaged(f"{self.name}: {name!r} is and is not a directory")
                 if is_directory or entry.kind in _FILES:
-                    yield Node(name=name, directory=is_directory, extents=entry.extents)
+                    yield Node(
+                        name=name,
+                        directory=is_directory,
+                        extents=entry.extents,
+                        modified=entry.modified,
+                        mode=entry.mode,
+                    )
             at = following
 
     def _entry(self, icb: tuple[int, int]) -> _Entry:
@@ -138,17 +147,16 @@ class Udf:
         if last > len(data):
             raise Damaged(f"{self.name}: the file entry at byte {offset} is damaged")
         form = flags & 0x07
+        extents: tuple[Extent, ...] | None = None
+        modified = udf_seconds(data[92:104] if extended else data[84:96])
+        mode = _mode(int.from_bytes(data[44:48], "little"))
         if form == 3:  # the file's bytes stand where its descriptors would
             if size > descriptors:
                 raise Damaged(f"{self.name}: the file entry at byte {offset} lacks its content")
             extents = (Extent(offset=offset + first, length=size),) if size else ()
-            return _Entry(kind=kind, extents=extents)
-        if form > 1:
-            return _Entry(kind=kind, extents=None)
-        return _Entry(
-            kind=kind,
-            extents=self._allocated(data[first:last], size, reference, long=form == 1),
-        )
+        elif form <= 1:
+            extents = self._allocated(data[first:last], size, reference, long=form == 1)
+        return _Entry(kind=kind, extents=extents, modified=modified, mode=mode)
 
     def _allocated(
         self, data: bytes, size: int, reference: int, *, long: bool
@@ -202,3 +210,8 @@ class Udf:
         )
         (length,) = struct.unpack_from("<I", data, 20)
         return data[24 : min(24 + length, self.volume.block)]
+
+
+def _mode(permissions: int) -> int:
+    """POSIX bits of 4/14.9.5: execute, write and read of others, group, owner at bits 0, 5, 10."""
+    return (permissions & 7) | (permissions >> 5 & 7) << 3 | (permissions >> 10 & 7) << 6

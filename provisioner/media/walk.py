@@ -5,8 +5,8 @@ Iterative and bounded: a disc cannot make it recurse, loop or eat memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from provisioner.media.facts import Extent
@@ -26,11 +26,18 @@ _PAST_THE_END = "bytes past the end of the image"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """One directory entry. `extents` is None for content that is not bytes of the image."""
+    """One directory entry. `extents` is None for content that is not bytes of the image.
+
+    `modified` in seconds since 1970 and `mode` (POSIX permission bits) where the file system says;
+    `link` is the target of a symbolic link.
+    """
 
     name: str
     directory: bool
     extents: tuple[Extent, ...] | None
+    modified: int | None = None
+    mode: int | None = None
+    link: str | None = None
 
 
 class FileSystem(Protocol):
@@ -57,6 +64,8 @@ class Listing:
     """Whether some file goes on past the end of the image."""
     directories: tuple[Extent, ...] = ()
     """Where the directories themselves lie."""
+    nodes: Mapping[str, Node] = field(default_factory=dict)
+    """Folders, links and files by their path; where a name is there twice, the first."""
 
 
 def collect(filesystem: FileSystem, window: Window) -> Listing:
@@ -66,6 +75,7 @@ def collect(filesystem: FileSystem, window: Window) -> Listing:
     remark. `Damaged` for directories in a circle, and for more than the limits above.
     """
     files: dict[str, tuple[Extent, ...]] = {}
+    nodes: dict[str, Node] = {}
     odd: dict[str, list[str]] = {}
     seen: set[tuple[Extent, ...]] = set()
     directories: list[Extent] = []
@@ -91,16 +101,20 @@ def collect(filesystem: FileSystem, window: Window) -> Listing:
                 raise Damaged(f"the {filesystem.name} side holds more files than any real one")
             if not _sound(node.name) or len(path) > MAX_PATH:
                 odd.setdefault("an impossible name", []).append(path)
+            elif node.link is not None:
+                nodes.setdefault(path, node)
             elif node.extents is None:
                 odd.setdefault("holes or a form that is not read", []).append(path)
             elif node.directory:
                 queue.append((path + "/", depth + 1, node))
+                nodes.setdefault(path, node)
             elif any(e.offset + e.length > window.size for e in node.extents):
                 odd.setdefault(_PAST_THE_END, []).append(path)
             elif path in files:
                 odd.setdefault("the name of another file", []).append(path)
             else:
                 files[path] = node.extents
+                nodes.setdefault(path, node)
     remarks = tuple(
         f"{filesystem.name}: {len(paths)} left out, with {why}: {paths[0][:200]!r}"
         for why, paths in odd.items()
@@ -110,6 +124,7 @@ def collect(filesystem: FileSystem, window: Window) -> Listing:
         remarks=remarks,
         incomplete=_PAST_THE_END in odd,
         directories=tuple(directories),
+        nodes=nodes,
     )
 
 

@@ -252,8 +252,9 @@ def _intent(sources: Sources, disc: AnswerDisc, *, overlay: bool) -> dict[str, s
     host = replace(sources.host, storage=Storage(folder="storage"))
     made = devices(profile, host, names, install="install", overlay=overlay)
     intent = _flattened("", json.loads(_profile_json(profile)))
-    for disc_path in ("media.install", "media.drivers"):
-        intent.pop(disc_path, None)  # a disc is known by its fingerprint, wherever it lies
+    # A disc is known by its fingerprint, and a machine stays where it was made.
+    for place in ("media.install", "media.drivers", "machine.connect", "machine.pool"):
+        intent.pop(place, None)
     intent["media.install.fingerprint"] = media.install.fingerprint.digest
     if media.drivers is not None:
         intent["media.drivers.fingerprint"] = media.drivers.fingerprint.digest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from provisioner.errors import FailedError
+from provisioner.errors import FailedError, RefusedError
 from provisioner.ports import Hypervisor, Medium
 
 
@@ -15,6 +15,7 @@ def attach(
 
     The last one, because the first holds the install disc and the second is the answer disc's.
     """
+    _require_ours(hypervisor, name)
     drives = hypervisor.drives(name)
     if target is None:
         empty = [drive for drive in drives if drive.medium is None]
@@ -35,6 +36,7 @@ def attach(
 
 def eject(hypervisor: Hypervisor, name: str, *, target: str | None, force: bool) -> tuple[str, ...]:
     """Empties the named drive, or the one that holds a disc; the drives that were emptied."""
+    _require_ours(hypervisor, name)
     loaded = [drive for drive in hypervisor.drives(name) if drive.medium is not None]
     if target is not None:
         loaded = [drive for drive in loaded if drive.target == target]
@@ -46,6 +48,12 @@ def eject(hypervisor: Hypervisor, name: str, *, target: str | None, force: bool)
     for drive in loaded:
         hypervisor.change_medium(name, drive.target, None, force=force)
     return tuple(drive.target for drive in loaded)
+
+
+def _require_ours(hypervisor: Hypervisor, name: str) -> None:
+    record = hypervisor.domain(name)
+    if record is not None and record.ownership is None:
+        raise RefusedError(f"the domain {name} was not made by provisioner; it is left alone")
 
 
 def _is_qcow2(image: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from provisioner.errors import GuestError, InterruptedByUser
+from provisioner.errors import FailedError, GuestError, InterruptedByUser
 from provisioner.guest.firmware import Verdict
 from provisioner.guest.listener import STAGES, Listener
 from provisioner.guest.protocol import Frame
@@ -89,7 +89,7 @@ def pass_boot_prompt(step: PassBootPrompt, guest: Guest) -> None:
             asked = heard.prompted or any(attempt.optical for attempt in heard.attempts)
             silent = not heard.anything and clock.monotonic() - begun > SILENT_FIRMWARE
             if asked or silent:
-                hypervisor.send_keys(step.name, [SPACE_BAR])
+                _press_key(guest, step)
                 clock.sleep(KEY_PAUSE)
             else:
                 clock.sleep(POLL)
@@ -205,14 +205,26 @@ def _stop_when_asked(guest: Guest, name: str) -> None:
         )
 
 
+def _press_key(guest: Guest, step: PassBootPrompt) -> None:
+    try:
+        guest.world.hypervisor.send_keys(step.name, [SPACE_BAR])
+    except FailedError:
+        _stop_when_off(guest, step.name)
+        raise
+
+
 def _reads(guest: Guest, step: PassBootPrompt) -> int:
-    counters: BlockCounters = guest.world.hypervisor.block_counters(step.name, step.target)
+    try:
+        counters: BlockCounters = guest.world.hypervisor.block_counters(step.name, step.target)
+    except FailedError:
+        _stop_when_off(guest, step.name)  # that is why, most likely
+        raise
     return counters.read_bytes
 
 
 def _agent_answers(guest: Guest, name: str) -> bool:
     try:
         guest.world.hypervisor.agent(name, {"execute": "guest-ping"}, timeout=AGENT_TIMEOUT)
-    except GuestError:
-        return False
+    except (GuestError, FailedError):
+        return False  # FailedError: it has turned itself off since we looked
     return True

@@ -88,7 +88,8 @@ def commands(block: Block) -> Iterator[Command]:
 
 
 def _recorded(block: Block) -> Iterator[Command]:
-    line, output = None, []
+    line: str | None = None
+    output: list[str] = []
     for text in block.text.splitlines():
         if text.startswith("$ "):
             if line is not None:

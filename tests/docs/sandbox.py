@@ -13,7 +13,21 @@ from pathlib import Path
 from tests.docs.blocks import PROJECT, Command
 from tests.unit.media.discs import CLIENT, PE, SERVER, WINDOWS_FILES, make_bridge, make_wim
 
-RUN_HERE = frozenset({"build", "check", "config", "list", "new", "plan", "render", "schema"})
+RUN_HERE = frozenset(
+    {
+        "build",
+        "check",
+        "config",
+        "inspect",
+        "library",
+        "lint",
+        "list",
+        "new",
+        "plan",
+        "render",
+        "schema",
+    }
+)
 """Commands that are quick and need neither QEMU nor a daemon: libvirt's test driver stands in."""
 
 NODE = """\
@@ -59,7 +73,7 @@ def make_discs(folder: Path) -> Discs:
         ("Server2022.iso", SERVER_2022, 20348, "SSS_X64FREE_EN-US_DV9"),
     ):
         install = make_wim(folder / f"{name}.wim", images, build=build)
-        files = {
+        files: dict[str, bytes | Path] = {
             **WINDOWS_FILES,
             "sources/install.wim": install,
             "sources/boot.wim": pe,

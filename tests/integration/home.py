@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.places import HOST, REPOSITORY, Place
+from tests.integration.processes import processes_mentioning
 from tests.standin.build import Media
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-PATIENCE = 120.0
+PATIENCE = 240.0
 """Seconds after which something that should have happened counts as never happening."""
 
 Event = Mapping[str, Any]
@@ -57,7 +58,7 @@ machine:
   cpus: 2
   memory: 512 MiB
   firmware: uefi
-  ready: {{within: 3 min}}
+  ready: {{within: 10 min}}
 """
 
 
@@ -135,6 +136,9 @@ class Running:
             raise AssertionError(f"{self._argv} does not end:\n{''.join(self._all())}") from err
         for reader in self._readers:
             reader.join(10)
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
         return Done(argv=self._argv, code=code, out="".join(self._lines), err="".join(self._errors))
 
     def _all(self) -> Sequence[str]:
@@ -293,5 +297,8 @@ def short_folder() -> Path:
 
 
 def discard(folder: Path) -> None:
-    """Removes a test's folder."""
+    """Removes a test's folder, and after a failure the processes that still use it."""
+    for pid in processes_mentioning(f"{folder}/"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     shutil.rmtree(folder, ignore_errors=True)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.integration.home import Home
+from tests.integration.processes import processes_mentioning
 
 SETTLE = 10.0
 """Seconds a process may take to end after it was told to."""
@@ -47,21 +47,6 @@ def file_state(path: Path) -> FileState:
             status.st_ctime_ns,
         ),
     )
-
-
-def processes_mentioning(text: str) -> dict[int, str]:
-    """Command lines of all other processes in which `text` occurs."""
-    found = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue  # it has just ended
-        if text in line and not line.startswith("unshare "):  # the namespace of the test itself
-            found[int(entry.name)] = line
-    return found
 
 
 def leaks(home: Home) -> list[str]:

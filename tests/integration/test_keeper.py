@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.home import Home
-from tests.integration.leaks import processes_mentioning
+from tests.integration.processes import processes_mentioning
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("embed")]
 

@@ -121,7 +121,14 @@ def installed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Install
     """The wheel in a clean environment, with what it says it needs and nothing else."""
     folder = tmp_path_factory.mktemp("venv")
     succeed([sys.executable, "-m", "venv", "--without-pip", folder], folder)
-    pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install"]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        folder / "bin" / "python",
+        "install",
+    ]
     succeed([*pip, "--quiet", "--disable-pip-version-check", built.wheel], folder)
     return Installed(folder=folder)
 

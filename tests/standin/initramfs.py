@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.standin.packages import Kernel
+from tests.standin.packages import Kernel, which
 
 PYTHON = Path("/usr/bin/python3")
 """Debian's own interpreter (package python3), not whatever runs the build: a pyenv or uv build has
@@ -57,7 +57,6 @@ SETUP_TOOLS = ("wimlib-imagex", "sgdisk", "mkntfs", "mkfs.fat", "ntfscp", "ntfsc
 INSTALLED_TOOLS = ("ntfscp", "ntfscat")
 
 LIBRARY_FOLDER = "lib/x86_64-linux-gnu"
-SEARCH_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 OS_RELEASE = """\
 NAME="Stand-in for Windows Setup"
@@ -184,16 +183,6 @@ def installed_ramdisk(kernel: Kernel, agent: Path) -> bytes:
     return archive.packed()
 
 
-def which(name: str) -> Path:
-    """Find a tool where packages put it, also when /usr/sbin is not on the caller's PATH."""
-    for folder in SEARCH_PATH.split(":"):
-        candidate = Path(folder, name)
-        if candidate.exists():
-            return candidate.resolve()
-    message = f"{name} not found in {SEARCH_PATH}; the packages in packages.py bring it"
-    raise InitramfsError(message)
-
-
 def icu_stub(soname: str) -> bytes:
     """An ICU data library without data: libxml2 has UTF-16 built in (facts/standin.md §1)."""
     symbol = f"icudt{soname.rpartition('.')[2]}_dat"
@@ -202,7 +191,7 @@ def icu_stub(soname: str) -> bytes:
         library = Path(folder, soname)
         Path(folder, "icu.c").write_text(source)
         options = ["-shared", "-fPIC", f"-Wl,-soname,{soname}", "-o", str(library)]
-        _run(["gcc", *options, f"{folder}/icu.c"])
+        _run([str(which("gcc")), *options, f"{folder}/icu.c"])
         return library.read_bytes()
 
 
@@ -235,7 +224,7 @@ def _add_modules(archive: Archive, kernel: Kernel) -> None:
         order: list[str] = []
         for module in modules:
             where = ["-d", str(kernel.modules_root), "-S", kernel.release]
-            listing = _run(["modprobe", *where, "--show-depends", module])
+            listing = _run([str(which("modprobe")), *where, "--show-depends", module])
             for path in re.findall(r"^insmod (\S+)", listing, re.MULTILINE):
                 name = Path(path).name
                 if name not in order:

@@ -46,6 +46,9 @@ KERNEL_META_PACKAGES = ("linux-image-amd64", "linux-image-generic")
 see SATA CD-ROMs (facts/libvirt.md §10). Both are signed, which Secure Boot needs."""
 
 
+SEARCH_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
 class PackageError(RuntimeError):
     """A package could not be found, fetched or unpacked."""
 
@@ -103,8 +106,18 @@ def fetch_kernel(cache: Path) -> Kernel:
         usr_modules = root / "usr/lib/modules"
         if not (root / "lib/modules").exists() and usr_modules.is_dir():
             (root / "lib").symlink_to("usr/lib")
-        _run(["depmod", "-b", str(root), release], folder=root)
+        _run([str(which("depmod")), "-b", str(root), release], folder=root)
     return Kernel(release=release, image=images[-1], modules_root=root)
+
+
+def which(name: str) -> Path:
+    """Find a tool where packages put it, also when /usr/sbin is not on the caller's PATH."""
+    for folder in SEARCH_PATH.split(":"):
+        candidate = Path(folder, name)
+        if candidate.exists():
+            return candidate
+    message = f"{name} not found in {SEARCH_PATH}; install {' '.join(APT_PACKAGES)}"
+    raise PackageError(message)
 
 
 def candidate_version(name: str) -> str:

@@ -36,7 +36,7 @@ DEAD_ENDS = (
     r"Security Violation",
     r"BdsDxe: starting Boot\d+ \"UiApp\"",
 )
-SILENCE_SECONDS = 60.0
+SILENCE_SECONDS = 90.0
 _ESCAPES = re.compile(r"\x1b\[[0-9;?=]*[A-Za-z]")
 
 

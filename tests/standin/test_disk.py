@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.standin.initramfs import which
+from tests.standin.packages import which
 from tests.standin.setup.layout import Partition
 from tests.standin.setup.partition_table import read_table
 from tests.standin.setup.partitioning import mbr

@@ -24,9 +24,12 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"host"}),
     frozenset({"guest"}),
     frozenset({"run"}),
-    frozenset({"cli"}),
+    frozenset({"disc", "usb"}),
+    frozenset({"lab"}),
+    frozenset({"export", "report"}),
+    frozenset({"cli", "pytest_plugin"}),
 )
-"""Rooms, from the one everybody may use to the one nobody may."""
+"""Rooms, from the one everybody may use to the one nobody may. Not every room is open yet."""
 
 FOUNDATION = ("errors", "secret", "quoting", "tree", "templating", "ports", "ownership")
 ENTRY_POINTS = frozenset({"provisioner", "provisioner.__main__"})
@@ -45,6 +48,8 @@ DOORS: dict[str, frozenset[str]] = {
     "libvirt": frozenset({"provisioner.host"}),
     "libvirt_qemu": frozenset({"provisioner.host"}),
     "keyring": frozenset({"provisioner.host.secrets"}),
+    "kubernetes": frozenset({"provisioner.host.kubernetes"}),
+    "mfusepy": frozenset({"provisioner.host.mount"}),
     "rich": frozenset({"provisioner.cli.console"}),
     "argcomplete": frozenset({"provisioner.cli.completion"}),
 }
@@ -221,14 +226,14 @@ def test_the_foundation_has_no_cycle() -> None:
             del left[room]
 
 
-def test_guest_and_store_know_only_ports() -> None:
-    """Neither needs the other nor the host: both are told everything through the ports."""
+def test_guest_knows_only_the_foundation() -> None:
+    """What a guest says is heard through ports; who is at the other end is nobody's business."""
     wrong = [
         f"{module.name}:{line} imports {name}"
         for module in MODULES
-        if module.room in ("guest", "store")
+        if module.room == "guest"
         for line, name in module.imports()
-        if (other := room_of(name)) is not None and other not in (*FOUNDATION, module.room)
+        if (other := room_of(name)) is not None and other not in (*FOUNDATION, "guest")
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -268,6 +268,8 @@ def _target(image: Element, disks: dict[str, _Disk]) -> Iterator[Finding]:
         return
     disk = disks.get(to.get("DiskID"))
     if disk is None:
+        if any(_number(number) is None for number in disks):
+            return  # told as a wrong type
         yield warning(
             "lint.partition-target",
             to.find("DiskID") or to,

@@ -13,7 +13,7 @@ UNATTEND = "urn:schemas-microsoft-com:unattend"
 WCM = "http://schemas.microsoft.com/WMIConfig/2002/State"
 DEEPEST = 64
 """The deepest setting of the reference stands nine elements below the root."""
-MOST_ELEMENTS = 100_000
+MOST_ELEMENTS = 40_000
 """The largest public answer files have about two thousand."""
 
 _HINTS = {

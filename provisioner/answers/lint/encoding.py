@@ -88,7 +88,7 @@ def decode(data: bytes) -> Decoded:
     findings += more
     lines = _newlines(skipped)
     columns = len(skipped) - max(skipped.rfind(b"\n"), skipped.rfind(b"\r")) - 1
-    shown = tuple(_moved(finding, lines, columns) for finding in _non_ascii(text, codec))
+    shown = tuple(_moved(finding, lines, columns) for finding in (() if more else _non_ascii(text)))
     return Decoded(
         text=text,
         skipped_lines=lines,
@@ -149,9 +149,9 @@ def _before(skipped: bytes) -> Finding:
     )
 
 
-def _non_ascii(text: str, codec: str) -> Iterator[Finding]:
+def _non_ascii(text: str) -> Iterator[Finding]:
     """Raw characters outside comments: Setup mishandles them (unattend-generator #112)."""
-    if text.isascii() or not codec.startswith("utf"):
+    if text.isascii():
         return
     bare = _without_comments(text)
     found = re.search(r"[^\x00-\x7f]", bare)

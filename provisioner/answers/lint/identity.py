@@ -11,6 +11,7 @@ from provisioner.answers.lint.answerfile import AnswerFile
 from provisioner.answers.lint.document import Element
 from provisioner.answers.lint.findings import Finding, error, note, warning
 from provisioner.answers.lint.targets import WINDOWS_10
+from provisioner.answers.published_keys import published
 
 _KEY = re.compile(r"[A-Za-z0-9]{5}(?:-[A-Za-z0-9]{5}){4}")
 _TAG = r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,4}(?:_[A-Za-z]{2,8})?"
@@ -47,6 +48,17 @@ def _keys(file: AnswerFile) -> Iterator[Finding]:
                 element,
                 "this is not the form of a product key",
                 "five groups of five letters and digits, with hyphens between them",
+            )
+            continue
+        known, windows = published().get(element.value.upper()), file.purpose.windows
+        if known is None or windows is None:
+            continue
+        if not known.fits_some_edition(build=windows.build, server=windows.server):
+            yield error(
+                "lint.product-key",
+                element,
+                f"this is the published key of {known.name}, and the file is for {windows.name}",
+                "take the published key of that Windows, or leave it out",
             )
 
 

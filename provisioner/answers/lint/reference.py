@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Iterator
 
-from provisioner.answers.lint.answerfile import AnswerFile, Block
+from provisioner.answers.lint.answerfile import PASSES, AnswerFile, Block
 from provisioner.answers.lint.document import WCM, Element
 from provisioner.answers.lint.findings import Finding, error, note, warning
 from provisioner.answers.settings import Component, Setting
@@ -55,7 +55,7 @@ def check(file: AnswerFile) -> Iterator[Finding]:
         known = block.known
         if known is None:
             continue
-        if block.configuration_pass and block.configuration_pass not in known.passes:
+        if block.configuration_pass in PASSES and block.configuration_pass not in known.passes:
             yield warning(
                 "lint.undocumented-pass",
                 block.element,

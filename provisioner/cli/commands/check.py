@@ -1,13 +1,20 @@
-"""Finds mistakes before anything boots: in the profile, and between it and the discs."""
+"""Finds mistakes before anything boots: in the profile, the discs, and the answers they make.
+
+`--explain RULE` tells what a finding means, why it matters and what to do; without RULE it lists
+all of them.
+"""
 
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from provisioner.cli.completion import completes
 from provisioner.cli.options import connect_option, profile_options
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from provisioner.cli.session import Session
 
 HELP = "find mistakes in a profile before anything boots"
@@ -15,37 +22,93 @@ HELP = "find mistakes in a profile before anything boots"
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `check`."""
-    profile_options(parser)
+    profile_options(parser, optional=True)
     connect_option(parser)
     parser.add_argument(
         "--host", action="store_true", help="also ask libvirt what this host can do"
     )
+    explain = parser.add_argument(
+        "--explain",
+        metavar="RULE",
+        nargs="?",
+        const="",
+        help="explain a rule, or list all of them; needs no profile",
+    )
+    completes(explain, _rules)
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """Prints every finding; 2 when one is an error, 3 when only the host lacks something."""
+    if arguments.explain is not None:
+        return _explain(arguments.explain, session)
     from provisioner.cli.console import count_line
     from provisioner.cli.session import places
-    from provisioner.errors import ProfileError, exit_code_of
-    from provisioner.plan.checks import check_hardware, check_host, check_media
+    from provisioner.errors import ProfileError, UsageError, exit_code_of
+    from provisioner.plan.checks import check_discs, check_hardware, check_host
 
+    if arguments.profile is None:
+        raise UsageError("which profile?", hint="`provisioner check PROFILE`, or --explain RULE")
     try:
         loaded = session.load(arguments)
     except ProfileError as err:
         session.console.problems(err.problems)
-        session.console.say(f"{count_line(err.problems)}; nothing was written.")
+        session.console.say(
+            f"{count_line(err.problems)}; nothing was written.{_more(err.problems)}"
+        )
         return 2
-    problems = [*loaded.problems, *check_hardware(loaded.profile, None, places(loaded))]
+    find = places(loaded)
+    problems = [*loaded.problems, *check_hardware(loaded.profile, None, find)]
     if loaded.profile.media.install is not None:
         media = session.media(loaded)
-        problems += check_media(loaded.profile, media, places(loaded))
+        problems += check_discs(loaded.profile, media, session.templates, find)
     else:
         session.console.say("no install disc given; only the profile was checked")
     if arguments.host:
         hypervisor = session.hypervisor(
             loaded.profile.name, arguments.connect or loaded.profile.machine.connect
         )
-        problems += check_host(loaded.profile, hypervisor.facts(), places(loaded))
+        problems += check_host(loaded.profile, hypervisor.facts(), find)
     session.console.problems(problems)
-    session.console.say(f"{count_line(problems)}; nothing was written.")
+    session.console.say(f"{count_line(problems)}; nothing was written.{_more(problems)}")
     return exit_code_of(problems)
+
+
+def _more(problems: Iterable[Any]) -> str:
+    """Where to read more about the first finding."""
+    first = next(iter(problems), None)
+    return f"  provisioner check --explain {first.rule}" if first is not None else ""
+
+
+def _explain(rule: str, session: Session) -> int:
+    from provisioner.plan.rules.explain import book, described, explanation
+
+    console = session.console
+    entries = [explanation(rule)] if rule else list(book().values())
+    for entry in entries:
+        console.event(
+            "rule",
+            {
+                "rule": entry.rule,
+                "severities": [severity.value for severity in entry.severities],
+                "title": entry.title,
+                "cause": entry.cause,
+                "fix": entry.fix,
+                "example": entry.example,
+                "forceable": entry.forceable,
+                "page": entry.page,
+            },
+        )
+    if rule:
+        for line in described(entries[0]).splitlines():
+            console.result(line)
+        return 0
+    width = max(len(entry.rule) for entry in entries)
+    for entry in entries:
+        console.result(f"{entry.rule:<{width}}  {entry.severities[0].value:<7}  {entry.title}")
+    return 0
+
+
+def _rules(prefix: str, **_: Any) -> list[str]:
+    from provisioner.plan.rules.explain import book
+
+    return list(book())

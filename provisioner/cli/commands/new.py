@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +16,12 @@ from provisioner.cli.options import output_file
 
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
+    from provisioner.errors import Problem
 
 HELP = "write a profile by answering a few questions"
+
+ABOUT_DRIVERS = ("media.driver", "media.agent", "media.not-drivers")
+"""Rules that a driver disc can break: one that does is not worth stopping for."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +41,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     from provisioner.cli.interview import interview
     from provisioner.cli.profile_text import profile_text
     from provisioner.cli.questions import Questions
-    from provisioner.errors import UsageError
+    from provisioner.errors import ProfileError, UsageError
     from provisioner.host.files import appearing
 
     console = session.console
@@ -60,7 +65,14 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     file = given or cwd / f"{wanted.name}.yaml"
     with appearing(file, mode=0o644) as temporary:
         temporary.write_text(profile_text(wanted), encoding="utf-8")
-        _check(session, temporary)
+        problems = _errors(session, temporary, file)
+        if wanted.drivers is not None and any(p.rule.startswith(ABOUT_DRIVERS) for p in problems):
+            console.warn(f"left out {wanted.drivers}: {problems[0].message}")
+            wanted = replace(wanted, drivers=None)
+            temporary.write_text(profile_text(wanted), encoding="utf-8")
+            problems = _errors(session, temporary, file)
+        if problems:
+            raise ProfileError(problems)
         _free(file, force=arguments.force)
     shown = file.relative_to(cwd) if file.is_relative_to(cwd) else file
     console.result(str(shown))
@@ -88,21 +100,28 @@ def _taken(session: Session, given: Path | None, *, force: bool) -> frozenset[st
     return frozenset(names)
 
 
-def _check(session: Session, file: Path) -> None:
-    """ProfileError where `check` would not accept it: an odd disc, or a bug of ours."""
+def _errors(session: Session, written: Path, file: Path) -> list[Problem]:
+    """What `check` would not accept of what is `written`, and shall become `file`."""
     from provisioner.cli.session import places
     from provisioner.errors import ProfileError, Severity
     from provisioner.plan.checks import check_hardware, check_media
     from provisioner.profile.load import load_profile
 
-    loaded = load_profile(
-        str(file),
-        resources=session.resources,
-        home=session.environment.home,
-        cwd=session.environment.cwd,
-    )
-    problems = [*loaded.problems, *check_hardware(loaded.profile, None, places(loaded))]
-    if loaded.profile.media.install is not None:
-        problems += check_media(loaded.profile, session.media(loaded), places(loaded))
-    if any(problem.severity is Severity.ERROR for problem in problems):
-        raise ProfileError(problems)
+    problems: list[Problem] = []
+    try:
+        loaded = load_profile(
+            str(written),
+            resources=session.resources,
+            home=session.environment.home,
+            cwd=session.environment.cwd,
+        )
+        problems += check_hardware(loaded.profile, None, places(loaded))
+        if loaded.profile.media.install is not None:
+            problems += check_media(loaded.profile, session.media(loaded), places(loaded))
+    except ProfileError as err:
+        problems += err.problems
+    return [
+        replace(problem, place=replace(problem.place, file=str(file)) if problem.place else None)
+        for problem in problems
+        if problem.severity is Severity.ERROR
+    ]

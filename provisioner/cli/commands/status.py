@@ -25,6 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """Prints one block per machine."""
+    from provisioner.cli.standing import status, ways_in
     from provisioner.errors import FailedError, UsageError
 
     console = session.console
@@ -35,7 +36,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         console.say("there is no machine yet; `provisioner up PROFILE` makes one")
     for name in names:
         world = session.world(name, arguments.connect)
-        members = session.status(world)
+        members = status(world)
         if members["phase"] is None and members["state"] is None:
             raise FailedError(
                 f"there is no machine {name}", hint="`provisioner list` shows them all"
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
                 console.result(f"  {key:<8} {members[key]}")
         for drive in members["drives"]:
             console.result(f"  drive    {drive['target']} {drive['medium'] or 'empty'}")
-        for line in session.ways_in(world):
+        for line in ways_in(world):
             console.result(f"  {line}")
         console.event("status", {"name": name, **members})
         if arguments.screenshot:

@@ -31,6 +31,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="return once the machine installs itself; `up` again waits until it is ready",
     )
     parser.add_argument(
+        "--force",
+        action="store_true",
+        help="go on in spite of avoidable errors; `check --explain RULE` says which can be forced",
+    )
+    parser.add_argument(
         "--keep-failed",
         action="store_true",
         help="when the guest fails, keep it as it is instead of undoing everything",
@@ -39,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """Brings the machine up and says how to reach it."""
+    from provisioner.cli.standing import status, ways_in
     from provisioner.plan import show
     from provisioner.run.machine import Outcome, UpOptions, up
 
@@ -69,7 +75,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         Outcome.NOTHING: f"{name} is ready and running; nothing to do",
     }
     console.say(f"✔ {words[outcome]}")
-    for line in session.ways_in(world):
+    for line in ways_in(world):
         console.result(line)
-    console.event("up", {"name": name, "outcome": outcome.value, **session.status(world)})
+    console.event("up", {"name": name, "outcome": outcome.value, **status(world)})
     return 0

@@ -176,6 +176,7 @@ def _find_media() -> tuple[tuple[Drive, ...], Drive]:
     """Mount all drives once the inbox drivers are loaded, and find the installation media."""
     machine.wait_until(Path("/run/inbox-loaded").exists, 30)
     machine.wait_until(lambda: any(machine.SYS_BLOCK.glob("sr*")), 10)
+    machine.wait_for_usb_storage()
     drives = machine.mount_drives()
     for drive in drives:
         if (drive.root / "sources/install.wim").is_file():

@@ -16,6 +16,7 @@ from tests.standin.setup.search import Drive
 
 LOG = Path("/tmp/setup.log")
 SYS_BLOCK = Path("/sys/block")
+USB_DEVICES = Path("/sys/bus/usb/devices")
 EFI_VARIABLES = Path("/sys/firmware/efi/efivars")
 EFI_GLOBAL = "8be4df61-93ca-11d2-aa0d-00e098032b8c"
 KEY_POWER = 116
@@ -62,6 +63,19 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+def wait_for_usb_storage() -> None:
+    """Wait for USB sticks: unlike SATA's, their drivers return before they have looked around."""
+    if not any(USB_DEVICES.glob("usb*")):
+        return
+    seen, since, start = -1, time.monotonic(), time.monotonic()
+    while time.monotonic() - since < 1 and time.monotonic() - start < 20:
+        interfaces = [path for path in USB_DEVICES.iterdir() if ":" in path.name]
+        sticks = [i for i in interfaces if (i / "bInterfaceClass").read_text().strip() == "08"]
+        if len(interfaces) != seen or not all(any(i.glob("host*/*/*/block")) for i in sticks):
+            seen, since = len(interfaces), time.monotonic()
+        time.sleep(0.05)
 
 
 def load_modules(group: str) -> None:

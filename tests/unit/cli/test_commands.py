@@ -17,7 +17,6 @@ media: {install: disc.iso}
 windows:
   product: windows-11
   users: [{name: dev, groups: [Administrators], password: {generate: 20}}]
-machine: {connect: "qemu:///nonsense"}
 """
 
 
@@ -89,8 +88,7 @@ def test_a_mistake_is_shown_with_its_line(home: Home) -> None:
     text = PROFILE.replace("product: windows-11", "product: windows-12")
     (home.work / "m1.yaml").write_text(text)
     said = home.run("check", "m1.yaml").stderr.splitlines()
-    assert said[0].endswith("'windows-12'") or "windows-12" in said[0]
-    assert said[0].startswith(str(home.work / "m1.yaml:5:12: error["))
+    assert said[0].startswith("m1.yaml:5:12: error[") and "windows-12" in said[0]
     assert said[1] == "    5 |   product: windows-12"
     assert said[2] == "      |            ^^^^^^^^^^"
     assert said[3].startswith("  hint: ")

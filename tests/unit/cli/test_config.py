@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,13 @@ from hypothesis import strategies as st
 
 from provisioner.cli.config import SETTINGS, Config, Source, read_config
 from provisioner.cli.config_file import changed, read_settings, yaml_text
+from provisioner.cli.console import TerminalConsole
 from provisioner.cli.environment import Environment
+from provisioner.cli.session import Session
 from provisioner.errors import FailedError, ProfileError
 from provisioner.profile.load import load_profile
 from provisioner.resources import Resources, shipped_folder
+from provisioner.store.machine import Generation, Machines, MachineState, Phase
 from tests.unit.cli.program import Home, members
 
 
@@ -218,7 +222,8 @@ def test_every_text_survives_the_file(text: str) -> None:
 
 
 def test_yaml_text_quotes_only_where_needed() -> None:
-    assert yaml_text("~/iso/Win11 x64.iso") == "'~/iso/Win11 x64.iso'"
+    assert yaml_text("~/iso/Win11 x64.iso") == "~/iso/Win11 x64.iso"
+    assert yaml_text("~/it's #1.iso") == "'~/it''s #1.iso'"
     assert yaml_text("qemu:///embed?root=/r") == "qemu:///embed?root=/r"
     assert yaml_text("null") == "'null'" and yaml_text("true") == "'true'"
     assert yaml_text("a: b") == "'a: b'" and yaml_text("#x") == "'#x'"
@@ -299,3 +304,31 @@ def test_read_settings_has_places(tmp_path: Path) -> None:
     assert (path, str(place), node.value, problems) == (
         ("media", "install"), f"{file}:2:3", "a", (),
     )  # fmt: skip
+
+
+# Where machines run.
+
+
+def where(found: Config, folder: Path, uri: str | None = None) -> tuple[str, str]:
+    here = environment(folder)
+    console = TerminalConsole(out=io.StringIO(), err=io.StringIO())
+    with Session(here, console, found) as session:
+        chosen = session.where("vm", uri)
+    return chosen.uri, chosen.reason
+
+
+def test_the_connection_of_new_machines(tmp_path: Path) -> None:
+    text = "connect: qemu:///session\n"
+    assert where(config(tmp_path, text), tmp_path)[0] == "qemu:///session"
+    found = config(tmp_path, text, LIBVIRT_DEFAULT_URI="qemu:///embed")
+    assert where(found, tmp_path) == ("qemu:///embed", "LIBVIRT_DEFAULT_URI says so")
+    assert where(found, tmp_path, "qemu:///system")[0] == "qemu:///system"
+
+
+def test_a_machine_stays_where_it_is(tmp_path: Path) -> None:
+    current = Generation(number=1, domain="vm", digest="0")
+    state = MachineState(
+        name="vm", uri="qemu:///embed", phase=Phase.READY, profile="p", current=current
+    )
+    Machines(tmp_path / "state").store("vm").save(state)
+    assert where(config(tmp_path, "connect: qemu:///session\n"), tmp_path)[0] == "qemu:///embed"

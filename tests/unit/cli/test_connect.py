@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,17 +37,18 @@ SSH = Forward(service="ssh", guest_port=22, host_port=20003)
 # Command lines.
 
 
+FREERDP = "/v:127.0.0.1:20001 /u:jane doe /from-stdin:force /cert:ignore"
+
+
 @pytest.mark.parametrize(
     ("installed", "argv"),
     [
-        ({"xfreerdp", "remmina"}, "xfreerdp /v:127.0.0.1:20001 /u:jane doe /from-stdin:force"
-         " /cert:ignore"),
-        ({"xfreerdp", "xfreerdp3"}, "xfreerdp3 /v:127.0.0.1:20001 /u:jane doe /from-stdin:force"
-         " /cert:ignore"),
+        ({"xfreerdp", "remmina"}, f"xfreerdp {FREERDP}"),
+        ({"xfreerdp", "xfreerdp3"}, f"xfreerdp3 {FREERDP}"),
         ({"remmina"}, "remmina -c rdp://jane doe@127.0.0.1:20001"),
-        ((), "xfreerdp3 /v:127.0.0.1:20001 /u:jane doe /from-stdin:force /cert:ignore"),
+        (set(), f"xfreerdp3 {FREERDP}"),
     ],
-)  # fmt: skip
+)
 def test_remote_desktop(installed: set[str], argv: str) -> None:
     command = clients.rdp("127.0.0.1", 20001, user="jane doe", find=lambda p: p in installed)
     assert " ".join(command.argv) == argv
@@ -247,8 +249,8 @@ def test_what_cannot_be_reached(desk: Desk) -> None:
 def test_a_machine_without_a_display(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.hypervisor.destroy("dev")
-    xml = desk.hypervisor.domain_xml("dev")
-    head, _, tail = xml.partition("<graphics ")
+    desk.hypervisor.undefine("dev")
+    head, _, tail = domain_xml("dev").partition("<graphics ")
     desk.hypervisor.define(head + tail.partition("/>")[2])
     desk.hypervisor.start("dev")
     with pytest.raises(FailedError, match="has no display"):
@@ -279,8 +281,6 @@ except ProvisionerError as err:
 
 
 def at_terminal(tmp_path: Path, display: str, *programs: str) -> tuple[int, str]:
-    import sys
-
     home = Home(tmp_path / "person")
     home.program("remote-viewer", 'echo "viewer got: $*"; exit 7')
     (tmp_path / "desk").mkdir()

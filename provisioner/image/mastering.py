@@ -212,7 +212,10 @@ class _Work:
         return self.form.recorded if modified is None else modified
 
     def _udf_names(self, folder: Folder) -> list[str]:
-        return [self.names.udf[e.path] for e in (*folder.folders, *self._udf_leaves(folder))]
+        return [self.names.udf[entry.path] for entry in self._udf_entries(folder)]
+
+    def _udf_entries(self, folder: Folder) -> list[Folder | Leaf]:
+        return [*folder.folders, *self._udf_leaves(folder)]
 
     def _udf_leaves(self, folder: Folder) -> list[Leaf]:
         return [leaf for leaf in folder.leaves if isinstance(leaf.entry, File)]
@@ -235,7 +238,12 @@ class _Work:
         leaves = [leaf for folder in self.folders for leaf in self._udf_leaves(folder)]
         root = self.udf_blocks[""] - start
         metadata = [
-            (start, udf_records.file_set(label=form.label, recorded=form.recorded, location=0, root=root)),
+            (
+                start,
+                udf_records.file_set(
+                    label=form.label, recorded=form.recorded, location=0, root=root
+                ),
+            ),
             (start + 1, udf_records.terminator(1)),
             *self._udf_folders(),
             *((self.udf_blocks[leaf.path], self._udf_file(leaf)) for leaf in leaves),
@@ -277,7 +285,7 @@ class _Work:
                     self._udf_unique(entry.path),
                     isinstance(entry, Folder),
                 )
-                for entry in (*folder.folders, *self._udf_leaves(folder))
+                for entry in self._udf_entries(folder)
             ]
             content = udf_records.file_identifiers(
                 rows,

@@ -1,0 +1,63 @@
+"""How a machine stands and how a person reaches it, for `status` and `up`."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from provisioner.errors import ProvisionerError
+
+if TYPE_CHECKING:
+    from provisioner.run.world import World
+
+
+def status(world: World) -> dict[str, Any]:
+    """Everything `status` shows, as JSON members."""
+    state = world.store.load()
+    record = world.hypervisor.domain(world.store.name)
+    ours = record is not None and record.ownership is not None
+    drives = world.hypervisor.drives(world.store.name) if ours else ()
+    return {
+        "phase": state.phase.value if state else None,
+        "state": record.state.value if record and ours else None,
+        "profile": state.profile if state else None,
+        "uri": state.uri if state else world.hypervisor.facts().uri,
+        "reason": state.reason if state else None,
+        "seconds": _seconds(state.started, state.finished) if state else None,
+        "users": list(state.users) if state else [],
+        "forwards": {f.service: f.host_port for f in state.current.forwards} if state else {},
+        "drives": [
+            {"target": drive.target, "medium": drive.medium.path if drive.medium else None}
+            for drive in drives
+        ],
+    }
+
+
+def ways_in(world: World) -> tuple[str, ...]:
+    """How a person reaches the machine."""
+    from provisioner.store.machine import Phase
+
+    state = world.store.load()
+    if state is None or state.phase is not Phase.READY:
+        return ()
+    lines = []
+    if state.current.forwards:
+        ports = "  ".join(f"{f.service} 127.0.0.1:{f.host_port}" for f in state.current.forwards)
+        lines.append(f"reach it: {ports}")
+    else:
+        try:
+            addresses = world.hypervisor.addresses(world.store.name)
+        except ProvisionerError:
+            addresses = ()
+        if addresses:
+            lines.append(f"reach it: {'  '.join(addresses)}")
+    if state.users:
+        user = state.users[0]
+        lines.append(f"log on as {user}: provisioner secret {world.store.name} {user}")
+    return tuple(lines)
+
+
+def _seconds(started: float | None, finished: float | None) -> float | None:
+    if started is None:
+        return None
+    return round((finished or time.time()) - started, 1)

@@ -1,0 +1,1 @@
+"""Mutated inputs for every parser of a foreign format; `python -m tests.fuzz --help`."""
