@@ -31,8 +31,11 @@ check: $(SETUP) ## lint and types
 	$(VENV)/ruff check .
 	$(VENV)/mypy
 
-golden: $(SETUP) ## rewrite the golden files; read the diff before you commit it
+golden: $(SETUP) ## rewrite golden files and generated papers; read the diff before you commit it
 	$(VENV)/python -m pytest tests/golden --golden
+	$(VENV)/provisioner schema -o provisioner.schema.json
+	$(VENV)/python tools/reference
+	$(VENV)/python -m tools.manpage
 
 soak: $(SETUP) ## the long tests: kill -9 at twenty points of a real run
 	$(VENV)/python -m pytest tests/boot -m soak --timeout 7200

@@ -85,8 +85,9 @@ class SecretSlot:
     encoding: str
 
     def masked(self) -> str:
-        """What plans and redacted renderings show instead of the value."""
-        return f"<<{self.name}: {describe(self.reference)}>>"
+        """What plans and redacted renderings show instead of the value; XML stays well-formed."""
+        text = f"[secret {self.name}: {describe(self.reference)}]"
+        return text.translate({ord(character): "_" for character in "<>&"})
 
 
 @final

@@ -100,6 +100,7 @@ class Session:
 
     def load(self, arguments: argparse.Namespace) -> LoadedProfile:
         """The profile of the command line, checked by its own rules."""
+        from provisioner.plan.rules.force import forced
         from provisioner.profile.load import load_profile
 
         sets = list(arguments.sets)
@@ -110,6 +111,7 @@ class Session:
             sets=sets,
             media=media_files(arguments.media),
             defaults=self.config.below_profiles(),
+            forgive=forced if getattr(arguments, "force", False) else tuple,
             resources=self.resources,
             home=self.environment.home,
             cwd=self.environment.cwd,

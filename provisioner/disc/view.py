@@ -22,7 +22,9 @@ from provisioner.media.udf_volume import read_volume, recognised
 from provisioner.media.walk import Listing, Node, collect
 from provisioner.media.window import Damaged, Window, opened
 
-_ORDER = ("UDF", "Rock Ridge", "Joliet", "ISO 9660")
+_README = re.compile(r"readme(\.\w+)?|boot\.cat", re.IGNORECASE)
+_ORDER = ("Rock Ridge", "UDF", "Joliet", "ISO 9660")
+"""Of sides with as many entries, the one that kept most: names in full, links, permissions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,7 @@ def read_view(window: Window) -> View:
             hint="provisioner inspect tells what it is",
         )
     sides = dict(_sides(window, disc.richest))
-    side = max(sides, key=lambda name: (len(sides[name].nodes), -_rank(name)))
+    side = _best(sides, readme_only=disc.readme_only)
     catalog = read_catalog(window, disc.boot_files)
     nodes = sides[side].nodes
     return View(
@@ -196,8 +198,12 @@ def _sides(window: Window, richest: str) -> Iterator[tuple[str, Listing]]:
                 raise
 
 
-def _rank(name: str) -> int:
-    return _ORDER.index(name)
+def _best(sides: Mapping[str, Listing], *, readme_only: bool) -> str:
+    if "UDF" in sides and (readme_only or not sides["UDF"].nodes):
+        others = [path for name in sides if name != "UDF" for path in sides[name].nodes]
+        if all(_README.fullmatch(path) for path in others):
+            return "UDF"  # an empty Windows-shaped disc is empty, too
+    return max(sides, key=lambda name: (len(sides[name].nodes), -_ORDER.index(name)))
 
 
 def _item(path: str, node: Node) -> Item:

@@ -1,6 +1,6 @@
 """Understands what UEFI firmware writes to the serial port.
 
-OVMF mirrors its console there (shared/facts/libvirt.md §4, tried on OVMF 2022.11), so its boot
+OVMF mirrors its console there (docs/facts/libvirt.md §4, tried on OVMF 2022.11), so its boot
 manager's lines tell which entry started and why one did not.
 """
 

@@ -24,7 +24,7 @@ STAGES = {
 """Stages of docs/protocol.md in words; one that is not here is shown as it came."""
 
 PROMPT = "Press any key to boot from CD"
-"""What Microsoft's efisys.bin and cdboot print (shared/facts/windows-setup.md §2.3)."""
+"""What Microsoft's efisys.bin and cdboot print (docs/facts/windows-setup.md §2.3)."""
 
 
 @dataclass(slots=True)

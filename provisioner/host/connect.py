@@ -123,7 +123,7 @@ def connect(
 
 
 def default_embed_base(*, uid: int, home: Path) -> Path:
-    """Short, because socket paths are (`facts/libvirt.md` §3.5), and the same every time."""
+    """Short, because socket paths are (`docs/facts/libvirt.md` §3.5), and the same every time."""
     return Path("/var/lib/provisioner") if uid == 0 else home / ".pv"
 
 

@@ -79,7 +79,7 @@ def disk_with_medium(
 
     `backing` is what a qcow2 medium lies over. With `relabel` false libvirt leaves the owner of
     the user's own file alone: of the backing file where there is one, otherwise of the medium
-    (`facts/libvirt.md` §3.2, §3.2a). Only the system daemon accepts that element.
+    (`docs/facts/libvirt.md` §3.2, §3.2a). Only the system daemon accepts that element.
     """
     disk = _drive(_parse(xml), target)
     _load(disk, medium, backing=backing, relabel=relabel)

@@ -1,6 +1,6 @@
 """The one process that opens an embed root, and serves its `ports.Hypervisor` calls to others.
 
-libvirt allows one root per process and one process per root (`facts/libvirt.md` §3.4); guests
+libvirt allows one root per process and one process per root (`docs/facts/libvirt.md` §3.4); guests
 survive either end. Started by `keeper_client`, it ends when its last client has been gone for a
 while or its root is deleted. Killing it harms nothing: the next client starts another.
 

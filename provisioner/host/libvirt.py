@@ -86,7 +86,7 @@ class LibvirtHypervisor:
         self._mode = mode
         self._probe = probe
         if mode is Mode.EMBED:
-            # `An event loop implementation must be registered` (facts/libvirt.md §3.4).
+            # `An event loop implementation must be registered` (docs/facts/libvirt.md §3.4).
             _event_loop()
         with translated(f"connect to {uri}"):
             self._connection = libvirt.open(uri)
@@ -344,7 +344,7 @@ class LibvirtHypervisor:
         present = {drive.target: drive.medium for drive in drives_in(xml)}.get(target)
         if medium is not None and present is not None and present.path == medium.path:
             # libvirt takes the path it knows for no change, even when the guest has opened the
-            # tray or the file was replaced since (facts/libvirt.md §0, trap 8).
+            # tray or the file was replaced since (docs/facts/libvirt.md §0, trap 8).
             domain.updateDeviceFlags(self._disk_xml(xml, target, None), flags)
             xml = domain.XMLDesc(0)
         domain.updateDeviceFlags(self._disk_xml(xml, target, medium), flags)

@@ -28,7 +28,7 @@ EVERYTHING = DomainCapabilities(
     disk_buses=frozenset({"sata", "scsi", "usb", "virtio"}),
     tpm_emulator=True,
 )
-"""The test driver answers no such question (`facts/libvirt.md` §2) and accepts all of this."""
+"""The test driver answers no such question (`docs/facts/libvirt.md` §2) and accepts all of this."""
 
 
 def look(
@@ -50,7 +50,7 @@ def look(
                 )
             )
         )
-        # A session answers the question, but cannot make a bridge (`facts/libvirt.md` §3.3).
+        # A session answers the question, but cannot make a bridge (`docs/facts/libvirt.md` §3.3).
         networks = None if mode is Mode.SESSION else _active_networks(connection)
         information = connection.getInfo()
         tpm_reason = "" if mode is Mode.TEST else _tpm_reason(capabilities, find_program)

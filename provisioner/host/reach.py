@@ -1,7 +1,7 @@
 """Whether the user QEMU runs as can read a file, and which `setfacl` lines would let it.
 
 Only the system daemon runs QEMU as somebody else. Debian's home folders are 0700, so this is the
-first thing that goes wrong there (`facts/libvirt.md` §3.2).
+first thing that goes wrong there (`docs/facts/libvirt.md` §3.2).
 """
 
 from __future__ import annotations

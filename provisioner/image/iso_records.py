@@ -136,7 +136,7 @@ def volume_descriptor(
             date,
             unset,
             unset,
-            b"\1\0",
+            b"\1\0" + b" " * 512,  # application use: free, as implantisomd5 wants to find it
         )
     )
     return descriptor.ljust(BLOCK, b"\0")

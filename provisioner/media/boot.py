@@ -1,7 +1,7 @@
 """El Torito: the boot catalog of a disc, and whether its "press any key" can be patched away.
 
 El Torito 1.0 (Phoenix and IBM, 1995) and UEFI 2.10 §13.3.2.1 for the section headers. The patch is
-the one field that `facts/iso-usb.md` §3 and `facts/libvirt.md` §6 measured to be enough.
+the one field that `docs/facts/iso-usb.md` §3 and `docs/facts/libvirt.md` §6 measured to be enough.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from provisioner.media.facts import Extent
 from provisioner.media.walk import MAX_DIRECTORY_BYTES, Node
-from provisioner.media.window import Damaged, Window
+from provisioner.media.window import Damaged, Window, overlapping
 
 MAX_CLUSTERS = 4_000_000
 """Clusters followed in one volume: 128 GiB of files with clusters of 32 KiB."""
@@ -134,6 +134,8 @@ class Fat:
             offset = self.data + (start - 2) * self.cluster_bytes
             found.append(Extent(offset=offset, length=length))
             rest -= length
+        if overlapping(found):
+            raise Damaged(f"a cluster chain of the FAT volume runs in a circle from {first}")
         return tuple(found)
 
     def _is_end(self, cluster: int) -> bool:

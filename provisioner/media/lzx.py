@@ -20,6 +20,8 @@ _LONGEST = 16
 _LEAST_MATCH = 2
 _CALL_FILE_SIZE = 12_000_000
 LARGEST_CHUNK = 1 << 21
+_AHEAD = 3
+"""Words past the end that a decoder may look at."""
 
 
 def _offset_slots() -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -37,8 +39,8 @@ _BASES, _EXTRAS = _offset_slots()
 
 
 class _Bits:
-    """Words of 16 bits, low byte first, each read from its upper end. Reading past the end gives
-    zeros for a while, as decoders may look ahead; then it is `Damaged`."""
+    """Words of 16 bits, low byte first, each read from its upper end. Looking ahead past the end
+    gives zeros; going on there is `Damaged`."""
 
     __slots__ = ("buffer", "count", "data", "next", "words")
 
@@ -50,7 +52,7 @@ class _Bits:
     def seek(self, byte: int) -> None:
         """Goes on at a byte with nothing read ahead."""
         rest = self.data[byte:]
-        rest += b"\0" * (len(rest) % 2 + 64)
+        rest = rest[: len(rest) // 2 * 2] + bytes(2 * _AHEAD)
         self.words = struct.unpack(f"<{len(rest) // 2}H", rest)
         self.next = self.buffer = self.count = 0
 

@@ -21,6 +21,8 @@ MARKS = {
     RegionKind.VOLUME: "v",
     RegionKind.FREE: "·",
 }
+_EACH = {RegionKind.IMAGES, RegionKind.VOLUME}
+"""Kinds of which each one is worth a line."""
 _CELLS = 288
 _MOST_ROWS = 8
 _MOST_RUNS = 40
@@ -67,7 +69,7 @@ def runs(layout: Layout, most: int = _MOST_RUNS) -> tuple[Region, ...]:
             found[-1] = replace(found[-1], length=found[-1].length + region.length)
             continue
         last = found[-1] if found else None
-        if last and last.kind is region.kind and region.kind is not RegionKind.IMAGES:
+        if last and last.kind is region.kind and region.kind not in _EACH:
             counts[-1] += last.name != region.name
             found[-1] = replace(last, length=region.end - last.offset)
             continue

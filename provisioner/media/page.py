@@ -13,7 +13,7 @@ from provisioner.media.facts import (
     Platform,
     WimFile,
 )
-from provisioner.media.identify import KIND_NAMES, is_long_term, release_of
+from provisioner.media.identify import is_long_term, release_of
 from provisioner.media.show import Field, listed, plural, shown, size_text
 from provisioner.media.virtio import coverage
 
@@ -23,6 +23,17 @@ _PRODUCTS = {
     "windows-8.1": "Windows 8.1",
     "windows-10": "Windows 10",
     "windows-11": "Windows 11",
+}
+_TITLES = {
+    MediaKind.WINDOWS_SETUP: "Windows installation disc",
+    MediaKind.VIRTIO_DRIVERS: "Virtio driver disc",
+    MediaKind.ANSWER_DISC: "Answer disc",
+    MediaKind.WIM: "WIM file",
+    MediaKind.DRIVER_DISC: "Driver disc",
+    MediaKind.MEMORY_TEST: "Memory test",
+    MediaKind.DISK_IMAGE: "Image of a stick or disk",
+    MediaKind.LINUX: "Linux disc",
+    MediaKind.OTHER_DISC: "Disc of another kind",
 }
 _EMULATION = {0: "no emulation", 1: "1.2 MB floppy", 2: "1.44 MB floppy", 3: "2.88 MB floppy"}
 _MOST_ANSWERS = 20
@@ -35,12 +46,7 @@ def title(facts: MediaFacts) -> str:
         MediaKind.WIM: "image file (WIM)",
         MediaKind.DISK_IMAGE: "installation stick, as a disk image",
     }.get(facts.kind)
-    if facts.editions and noun:
-        words = [_product(facts), noun]
-    else:
-        name = KIND_NAMES[facts.kind]
-        words = [name.partition(" ")[2].capitalize() if name[0] == "a" else name]
-        words = [_upper_names(words[0])]
+    words = [_product(facts), noun] if facts.editions and noun else [_TITLES[facts.kind]]
     parts = [" ".join(words)]
     if facts.editions:
         version = facts.editions[0].version
@@ -53,12 +59,6 @@ def title(facts: MediaFacts) -> str:
     if languages:
         parts.append(languages[0] if len(languages) == 1 else plural(len(languages), "language"))
     return shown(", ".join(parts))
-
-
-def _upper_names(text: str) -> str:
-    for name in ("Windows", "Linux", "WIM"):
-        text = text.replace(name.lower(), name).replace(name.capitalize(), name)
-    return text
 
 
 def _product(facts: MediaFacts) -> str:

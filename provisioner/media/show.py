@@ -17,7 +17,7 @@ _NARROW = 48
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """A label and its paragraphs; `rows` instead for a table, whose first row is its head."""
+    """A label, its paragraphs, and a table, whose first row is its head."""
 
     label: str
     texts: tuple[str, ...] = ()
@@ -47,10 +47,10 @@ def _field(field: Field, width: int) -> Iterator[str]:
     narrow = width < _NARROW
     indent = "  " if narrow else " " * (_LABEL + 2)
     body: list[str] = []
-    if field.rows:
-        body += _table(field, width - len(indent), indent)
     for text in field.texts:
         body += wrap(text, width, indent, indent + "  ")
+    if field.rows:
+        body += _table(field, width - len(indent), indent)
     if narrow:
         yield from wrap(field.label, width, "", "  ")
         yield from body

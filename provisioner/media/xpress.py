@@ -8,6 +8,8 @@ from provisioner.media.window import Damaged
 _TABLE_BYTES = 256
 _LONGEST = 15
 _LEAST_MATCH = 3
+_AHEAD = 2
+"""Words past the end that a decoder may look at."""
 
 
 def decompress(data: bytes, size: int, limit: int | None = None) -> bytes:
@@ -21,13 +23,18 @@ def decompress(data: bytes, size: int, limit: int | None = None) -> bytes:
     lengths = [nibble for byte in data[:_TABLE_BYTES] for nibble in (byte & 15, byte >> 4)]
     table = decode_table(lengths, _LONGEST)
     end = size if limit is None else min(size, limit)
+    # Looking ahead past the end gives zeros; going on there is damage.
+    last = len(data) + 2 * _AHEAD
     out = bytearray()
     at = _TABLE_BYTES
     buffer = count = 0
     while len(out) < end:
+        if at > last:
+            raise Damaged("an XPRESS chunk ends too early")
         # Whole words are taken early: bytes of long lengths stand between them.
         while count < 16:
-            buffer = buffer << 16 | int.from_bytes(data[at : at + 2], "little")
+            word = data[at : at + 2]
+            buffer = buffer << 16 | (int.from_bytes(word, "little") if len(word) == 2 else 0)
             at += 2
             count += 16
         entry = table[buffer >> (count - 15) & 0x7FFF]
@@ -40,7 +47,8 @@ def decompress(data: bytes, size: int, limit: int | None = None) -> bytes:
             out.append(symbol)
             continue
         while count < 16:
-            buffer = buffer << 16 | int.from_bytes(data[at : at + 2], "little")
+            word = data[at : at + 2]
+            buffer = buffer << 16 | (int.from_bytes(word, "little") if len(word) == 2 else 0)
             at += 2
             count += 16
         bits = symbol >> 4 & 15

@@ -99,4 +99,5 @@ def windows_of_iana() -> Mapping[str, str]:
     """IANA time-zone name to the Windows id with the same rules."""
     from tzlocal.windows_tz import tz_win
 
-    return {city: _SPLIT_FROM.get(zone, zone) for city, zone in tz_win.items()}
+    # tzlocal maps the empty name too, which is nobody's time zone.
+    return {city: _SPLIT_FROM.get(zone, zone) for city, zone in tz_win.items() if city}

@@ -6,7 +6,7 @@ Reads files and nothing else; the folders it needs are given. Every problem is t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -45,6 +45,7 @@ def load_profile(
     sets: Sequence[str] = (),
     media: Mapping[str, str] | None = None,
     defaults: Sequence[Layer] = (),
+    forgive: Callable[[Sequence[Problem]], tuple[Problem, ...]] = tuple,
     resources: Resources,
     home: Path,
     cwd: Path,
@@ -53,8 +54,8 @@ def load_profile(
 
     `source` is a file, or the name of a shipped or user profile. `sets` are `path.to.key=VALUE`,
     `media` maps `install` and `drivers` to files relative to `cwd`. `defaults` apply where no file
-    says anything. Raises ProfileError with every problem of every file, in the order of files and
-    lines.
+    says anything. `forgive` may turn errors into warnings (`up --force`). Raises ProfileError with
+    every problem of every file, in the order of files and lines.
     """
     layers = read_layers(source, resources=resources, home=home, cwd=cwd)
     if not layers.stack:
@@ -69,13 +70,15 @@ def load_profile(
     profile, findings = _checked(data)
     # With a file unread, what it would have supplied is not missing.
     ignored = () if layers.complete else ("profile.missing-key", "windows.no-account")
-    problems = _in_order(
-        (
-            *layers.problems,
-            *wrong,
-            *(places.problem(one) for one in findings if one.rule not in ignored),
-        ),
-        files=(*folders,),
+    problems = forgive(
+        _in_order(
+            (
+                *layers.problems,
+                *wrong,
+                *(places.problem(one) for one in findings if one.rule not in ignored),
+            ),
+            files=(*folders,),
+        )
     )
     if profile is None or any(problem.severity is Severity.ERROR for problem in problems):
         raise ProfileError(problems)

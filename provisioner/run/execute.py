@@ -44,8 +44,8 @@ def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool)
             continue
         if detach and isinstance(step, WaitReady):
             return False
-        console.event("step", {"step": number, "text": describe(step)})
         try:
+            console.event("step", {"step": number, "text": describe(step)})
             store.journal.begin(number, undo_of(step))
             if isinstance(step, StartDomain):
                 store.update(phase=Phase.INSTALLING, started=world.clock.now())

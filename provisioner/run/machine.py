@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
-from provisioner.errors import FailedError, RefusedError
+from provisioner.errors import FailedError, InterruptedByUser, RefusedError
 from provisioner.plan.model import MachinePlan, differences, digest
 from provisioner.ports import DomainState
 from provisioner.run.execute import execute, finish, roll_back
@@ -44,10 +44,22 @@ def up(compile_plan: Compile, world: World, options: UpOptions) -> Outcome:
     """Brings the machine to what the plan wants. The caller holds the machine's lock."""
     try:
         return _up(compile_plan, world, options)
-    except BaseException:
+    except BaseException as err:
+        undone = _undo_begun(world)
         if world.store.folder.exists() and not world.store.exists():
             world.store.remove()  # nothing was begun; leave no empty folder
+        if undone and isinstance(err, KeyboardInterrupt):
+            raise InterruptedByUser("interrupted; everything that was begun is undone") from err
         raise
+
+
+def _undo_begun(world: World) -> bool:
+    """Undoes what Ctrl-C between two steps, or a second one while undoing, has left."""
+    state = world.store.load()
+    if state is None or state.phase is not Phase.BUILDING:
+        return False
+    roll_back(world)
+    return True
 
 
 def _up(compile_plan: Compile, world: World, options: UpOptions) -> Outcome:

@@ -30,7 +30,7 @@ nothing there, and neither does firmware built without a serial console."""
 
 LOADING = 4 * 2**20
 """Bytes read from the disc that prove its loader runs: OVMF and a boot loader alone read about
-0.9 MB (measured, shared/facts/libvirt.md §5)."""
+0.9 MB (measured, docs/facts/libvirt.md §5)."""
 
 AGENT_TIMEOUT = 2.0
 SPACE_BAR = 57

@@ -131,7 +131,7 @@ class MachineStore:
         """Makes the folder, for its owner only, and the log that libvirt appends to.
 
         A log that is there already, 0644, with `append='on'`, stays readable for us wherever
-        libvirt's own would be root's (shared/facts/standin.md §2).
+        libvirt's own would be root's (docs/facts/standin.md §2).
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self.serial_log.exists():

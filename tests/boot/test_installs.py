@@ -245,7 +245,9 @@ def test_secure_boot(home: Home) -> None:
 @pytest.mark.xdist_group("boot2")
 def test_an_unsigned_disc_under_secure_boot(home: Home) -> None:
     profile = home.profile("machine: {firmware: secure-boot}\n", text=BARE)
-    failed = home.run("up", profile, expect=6)
+    foreseen = home.run("up", profile, expect=2)
+    assert "error[media.unsigned-loader]" in foreseen.err
+    failed = home.run("up", profile, "--force", expect=6)
     assert "the firmware refused the disc's boot loader" in failed.err
     assert "Security Violation" in failed.err and "machine.firmware: uefi" in failed.err
     assert home.json("list").events == []

@@ -54,7 +54,7 @@ class Host:
 
     @property
     def devices_change(self) -> bool:
-        """The test driver has no device changes and no agent: `facts/libvirt.md` §2."""
+        """The test driver has no device changes and no agent: `docs/facts/libvirt.md` §2."""
         return self.kind != "test"
 
 

@@ -51,9 +51,14 @@ class Command:
 
 
 def pages() -> tuple[Path, ...]:
-    """Every paper that people read."""
+    """Every paper that people read. The fact sheets are notes, whose snippets are no examples."""
     top = [PROJECT / name for name in ("README.md", "HACKING.md", "SECURITY.md", "NEWS.md")]
-    return (*top, *sorted((PROJECT / "docs").rglob("*.md")), PROJECT / "tests/standin/README.md")
+    docs = [
+        page
+        for page in sorted((PROJECT / "docs").rglob("*.md"))
+        if page.parent.name != "facts" or page.name == "README.md"
+    ]
+    return (*top, *docs, PROJECT / "tests/standin/README.md")
 
 
 def blocks(page: Path) -> Iterator[Block]:

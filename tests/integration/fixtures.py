@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from tests.integration.home import Home, discard, short_folder
-from tests.integration.leaks import FileState, file_state, leaks
+from tests.integration.leaks import leaks, sha256_of, status_of
 from tests.integration.places import REPOSITORY, Place, system_daemon, unprivileged_user
 from tests.standin.build import Media, build_media, media_paths
+
+Untouched = dict[Path, tuple[int, ...]]
+"""The status of discs that nothing may change."""
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +29,14 @@ def media() -> Media:
 
 
 @pytest.fixture(scope="session")
-def untouched(media: Media) -> dict[Path, FileState]:
-    """What the user's discs are like before anything uses them."""
+def untouched(media: Media) -> Iterator[Untouched]:
+    """What the user's discs are like before anything uses them; their bytes are the same at the
+    end.
+    """
     discs = (media.install, media.prompt_only, media.secure_boot, media.drivers)
-    return {disc: file_state(disc) for disc in discs}
+    bytes_before = {disc: sha256_of(disc) for disc in discs}
+    yield {disc: status_of(disc) for disc in discs}
+    assert {disc: sha256_of(disc) for disc in discs} == bytes_before
 
 
 @pytest.fixture(scope="session")
@@ -41,7 +48,7 @@ def cache() -> Iterator[Path]:
 
 
 @pytest.fixture
-def home(media: Media, cache: Path, untouched: dict[Path, FileState]) -> Iterator[Home]:
+def home(media: Media, cache: Path, untouched: Untouched) -> Iterator[Home]:
     """A person's folders on this host, where libvirt runs embedded; nothing may be left in them."""
     folder = short_folder()
     try:
@@ -67,18 +74,18 @@ def user() -> Iterator[Place]:
 
 
 @pytest.fixture
-def system_home(system: Place, media: Media, untouched: dict[Path, FileState]) -> Iterator[Home]:
+def system_home(system: Place, media: Media, untouched: Untouched) -> Iterator[Home]:
     """A person's folders beside a system daemon."""
     yield from _placed(system, media, untouched)
 
 
 @pytest.fixture
-def user_home(user: Place, media: Media, untouched: dict[Path, FileState]) -> Iterator[Home]:
+def user_home(user: Place, media: Media, untouched: Untouched) -> Iterator[Home]:
     """An ordinary user's folders."""
     yield from _placed(user, media, untouched)
 
 
-def _placed(place: Place, media: Media, untouched: dict[Path, FileState]) -> Iterator[Home]:
+def _placed(place: Place, media: Media, untouched: Untouched) -> Iterator[Home]:
     folder = short_folder()
     try:
         home = Home(folder=folder, media=media, place=place)
@@ -88,7 +95,7 @@ def _placed(place: Place, media: Media, untouched: dict[Path, FileState]) -> Ite
         discard(folder)
 
 
-def _leave(home: Home, untouched: dict[Path, FileState]) -> None:
+def _leave(home: Home, untouched: Untouched) -> None:
     home.delete_everything()
     assert leaks(home) == []
-    assert {disc: file_state(disc) for disc in untouched} == untouched
+    assert {disc: status_of(disc) for disc in untouched} == untouched

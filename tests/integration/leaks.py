@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from tests.integration.home import Home
@@ -22,31 +21,22 @@ IN_SYSTEM_MODE = (
 IN_SESSION_MODE = (".config/libvirt/qemu/nvram", ".config/libvirt/qemu/swtpm")
 
 
-@dataclass(frozen=True, kw_only=True)
-class FileState:
-    """Everything about a file that must not change; its access time may."""
+def status_of(path: Path) -> tuple[int, ...]:
+    """Everything about a file that must not change but its bytes; its access time may.
 
-    sha256: str
-    status: tuple[int, ...]
-
-
-def file_state(path: Path) -> FileState:
-    """Bytes, owner, mode, and times of modification and change."""
+    The time of change cannot be set back, so it tells of every write and every change of owner.
+    """
     status = path.stat()
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileState(
-        sha256=digest,
-        status=(
-            status.st_ino,
-            status.st_uid,
-            status.st_gid,
-            status.st_mode,
-            status.st_size,
-            status.st_mtime_ns,
-            status.st_ctime_ns,
-        ),
+    return (
+        *(status.st_ino, status.st_uid, status.st_gid, status.st_mode, status.st_size),
+        *(status.st_mtime_ns, status.st_ctime_ns),
     )
+
+
+def sha256_of(path: Path) -> str:
+    """Of all its bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def leaks(home: Home) -> list[str]:

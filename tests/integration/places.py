@@ -1,7 +1,7 @@
 """Where the command line runs in a test: on this host, or in namespaces with daemons of their own.
 
 A namespace has its own mounts, network and processes. Its first process is killed at the end, and
-the kernel then ends everything in it: daemons, guests, dnsmasq (facts/libvirt.md §9e).
+the kernel then ends everything in it: daemons, guests, dnsmasq (docs/facts/libvirt.md §9e).
 """
 
 from __future__ import annotations

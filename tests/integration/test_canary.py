@@ -19,7 +19,7 @@ from tests.integration.canary import (
 )
 from tests.integration.home import Done, Home
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("embed")]
+pytestmark = pytest.mark.integration
 
 KINDS = ("environment", "file", "command", "plain", "administrator")
 MARKERS = {kind: f"Zq7Kanari{kind.capitalize()}9x" for kind in KINDS}
@@ -115,12 +115,16 @@ def test_what_may_hold_them(canary: Canary) -> None:
     canary.run("render", canary.profile, "-o", "revealed", "--reveal")
     canary.run("build", canary.profile, "-o", "built")
     for path in (*revealed.rglob("*"), *built.rglob("*")):
-        assert path.is_dir() or path.stat().st_mode & 0o077 == 0, path
+        if path.is_file() and leaks_in_bytes(path.read_bytes(), canary.markers, str(path)):
+            assert path.stat().st_mode & 0o077 == 0, path
     disc = (built / "m1-answers.iso").read_bytes()
     answers = (revealed / "Autounattend.xml").read_bytes()
     for marker in canary.markers:
         assert any(trace in disc for trace in traces(marker).values()), marker
         assert any(trace in answers for trace in traces(marker).values()), marker
+    # What was made up for the disc is kept, for `secret`, until the machine is deleted.
+    assert len(canary.home.run("secret", "m1", "u-generated").out.strip()) == 24
+    canary.run("delete", "m1", "--yes")
 
 
 def test_the_life_of_a_machine(canary: Canary) -> None:

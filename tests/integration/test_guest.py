@@ -7,7 +7,7 @@ import pytest
 from tests.integration.home import Home
 from tests.integration.leaks import leaks
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("embed")]
+pytestmark = pytest.mark.integration
 
 
 def test_ready_when_it_turns_itself_off(home: Home) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.home import Home
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("embed")]
+pytestmark = pytest.mark.integration
 
 BEFORE_THE_START = [
     "write the answer disc",

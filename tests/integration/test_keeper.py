@@ -12,7 +12,7 @@ import pytest
 from tests.integration.home import Home
 from tests.integration.processes import processes_mentioning
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("embed")]
+pytestmark = pytest.mark.integration
 
 
 def one_process(home: Home, program: str) -> int:

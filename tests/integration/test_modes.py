@@ -13,7 +13,7 @@ from tests.integration.leaks import leaks
 pytestmark = pytest.mark.integration
 
 MODES = [
-    pytest.param("home", marks=pytest.mark.xdist_group("embed")),
+    pytest.param("home"),
     pytest.param("system_home", marks=pytest.mark.xdist_group("system")),
     pytest.param("user_home", marks=pytest.mark.xdist_group("session")),
 ]

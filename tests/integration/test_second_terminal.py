@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.home import Home
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("embed")]
+pytestmark = pytest.mark.integration
 
 
 def test_while_up_is_waiting(home: Home) -> None:

@@ -1,6 +1,6 @@
 """Writes the two discs with pycdlib: the install disc in the shape of Microsoft's, the drivers'.
 
-Shape of the install disc (facts/iso-usb.md §2.1): all files in UDF, one README on the ISO 9660
+Shape of the install disc (docs/facts/iso-usb.md §2.1): all files in UDF, one README on the ISO 9660
 side, a BIOS boot entry of 8 sectors and a UEFI one of 1 sector.
 """
 
@@ -43,7 +43,7 @@ def write_install_disc(
     boot_names = {BIOS_LOADER: "/ETFSBOOT.COM;1", UEFI_LOADER: "/EFISYS.BIN;1"}
     with ExitStack() as opened:
         made: set[str] = set()
-        # Boot files first, as on Microsoft's media (facts/iso-usb.md §2.1, `-yo`).
+        # Boot files first, as on Microsoft's media (docs/facts/iso-usb.md §2.1, `-yo`).
         for path in sorted(files, key=lambda name: (name not in boot_names, name)):
             for parent in _parents(path):
                 if parent not in made:

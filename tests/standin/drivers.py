@@ -1,4 +1,4 @@
-"""The files of drivers.iso: the shape of the virtio-win disc (facts/windows-setup.md §8.1).
+"""The files of drivers.iso: the shape of the virtio-win disc (docs/facts/windows-setup.md §8.1).
 
 Every file is a dummy and says so. An INF also says, in a comment the stand-in reads, for which
 system and architecture it was meant, so that a wrong folder is noticed.

@@ -184,7 +184,7 @@ def installed_ramdisk(kernel: Kernel, agent: Path) -> bytes:
 
 
 def icu_stub(soname: str) -> bytes:
-    """An ICU data library without data: libxml2 has UTF-16 built in (facts/standin.md §1)."""
+    """An ICU data library without data: libxml2 has UTF-16 built in (docs/facts/standin.md §1)."""
     symbol = f"icudt{soname.rpartition('.')[2]}_dat"
     source = f"const char {symbol}[64] __attribute__((aligned(16))) = {{0}};\n"
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FLOPPY_SIZE = 1_474_560
-"""Microsoft's efisys.bin is the image of a 1.44 MB floppy (facts/iso-usb.md §2.1)."""
+"""Microsoft's efisys.bin is the image of a 1.44 MB floppy (docs/facts/iso-usb.md §2.1)."""
 
 _SIGNED = Path("/usr/lib/grub/x86_64-efi-signed")
 SIGNED_GRUB = _SIGNED / "gcdx64.efi.signed"
@@ -29,7 +29,7 @@ pgp, which sets the variable `check_signatures`."""
 SIGNED_SHIM = Path("/usr/lib/shim/shimx64.efi.signed")
 
 PROMPT = "Press any key to boot from CD or DVD..."
-"""The words people know from Microsoft's media (facts/windows-setup.md §2.3)."""
+"""The words people know from Microsoft's media (docs/facts/windows-setup.md §2.3)."""
 PROMPT_SECONDS = 5
 
 DISC_FILE = "/sources/install.wim"
@@ -41,7 +41,7 @@ COMMAND_LINE = (
 )
 
 # No iso9660: with it GRUB takes the disc for ISO 9660, which shows only the README
-# (facts/standin.md, the trap under "Loaders").
+# (docs/facts/standin.md, the trap under "Loaders").
 _COMMON_MODULES = (
     *("normal", "linux", "serial", "terminal", "echo", "search", "search_fs_file", "udf", "fat"),
     *("part_gpt", "part_msdos", "ntfs", "sleep", "reboot", "halt", "boot", "test", "memdisk"),

@@ -1,7 +1,7 @@
 """The Debian/Ubuntu packages the stand-in is made of, and how the ones it only unpacks are fetched.
 
 Kernel and guest agent are downloaded and unpacked, never installed: a machine that builds the
-stand-in must not get a new kernel or a running agent (facts/standin.md, ramdisks).
+stand-in must not get a new kernel or a running agent (docs/facts/standin.md, ramdisks).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TEST_PACKAGES = (
 
 KERNEL_META_PACKAGES = ("linux-image-amd64", "linux-image-generic")
 """Debian's and Ubuntu's names. The generic kernel: the cloud one has no AHCI driver and so cannot
-see SATA CD-ROMs (facts/libvirt.md §10). Both are signed, which Secure Boot needs."""
+see SATA CD-ROMs (docs/facts/libvirt.md §10). Both are signed, which Secure Boot needs."""
 
 
 SEARCH_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"

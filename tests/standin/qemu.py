@@ -1,7 +1,7 @@
 """Runs one machine with plain qemu-system, for the stand-in's own boot tests.
 
 It stops early: at a failure on the serial line, a boot loader's prompt or silence, never only at
-the end of a long limit (facts/standin.md, "a test harness must fail fast").
+the end of a long limit (docs/facts/standin.md, "a test harness must fail fast").
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def machine(
     (kernel, ramdisk, command line) for a direct-kernel guest. It is killed at the end.
     """
     with ExitStack() as stack:
-        # Short: a UNIX socket's path has room for 107 bytes (facts/libvirt.md, trap 10).
+        # Short: a UNIX socket's path has room for 107 bytes (docs/facts/libvirt.md, trap 10).
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="standin-")))
         (folder / "serial.log").touch()
         argv = _arguments(folder, firmware=firmware, disk_bus=disk_bus, discs=discs)
@@ -174,7 +174,7 @@ def machine(
 
 
 def without_prompt(install_disc: Path, folder: Path) -> Path:
-    """An overlay over the disc whose UEFI boot entry is efisys_noprompt.bin (facts/iso-usb.md §3).
+    """An overlay over the disc whose UEFI boot entry is efisys_noprompt.bin (docs/facts/iso-usb.md §3).
 
     The image is found by its content, since all readers of UDF are suspects here.
     """

@@ -63,7 +63,7 @@ def test_unknown_variant(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["install", "prompt_only", "secure_boot"])
 def test_boot_entries(media: Media, name: str) -> None:
-    """BIOS with 8 sectors, UEFI with 1, nothing else (facts/iso-usb.md §2.1)."""
+    """BIOS with 8 sectors, UEFI with 1, nothing else (docs/facts/iso-usb.md §2.1)."""
     text = output(["xorriso", "-indev", getattr(media, name), "-report_el_torito", "plain"])
     found = re.findall(
         r"El Torito boot img :\s+(\d)\s+(\w+)\s+y\s+none\s+0x0000\s+0x00\s+(\d+)", text

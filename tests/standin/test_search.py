@@ -1,4 +1,4 @@
-"""The order in which drives are searched for an answer file (facts/windows-setup.md §2.1)."""
+"""The order in which drives are searched for an answer file (docs/facts/windows-setup.md §2.1)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Makes sources/install.wim and sources/boot.wim with wimlib-imagex.
 
-The container and its XML are real and look as on Microsoft's media (facts/windows-setup.md §7,
+The container and its XML are real and look as on Microsoft's media (docs/facts/windows-setup.md §7,
 facts/iso-usb.md §2.1); the content is the stand-in's "installed system", the same in every
 edition, so it is stored once.
 """
@@ -55,7 +55,7 @@ def make_install_wim(target: Path, tree: Path) -> None:
 
 
 def make_boot_wim(target: Path, tree: Path) -> None:
-    """Index 1 is Windows PE, index 2 Setup and bootable (facts/iso-usb.md §2.1)."""
+    """Index 1 is Windows PE, index 2 Setup and bootable (docs/facts/iso-usb.md §2.1)."""
     for index, name in enumerate(("Windows PE", "Windows Setup"), start=1):
         properties = {
             "FLAGS": "9" if index == 1 else "2",

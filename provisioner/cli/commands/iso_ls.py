@@ -33,17 +33,17 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     with opened_view(place(session, arguments.image)) as view:
         for remark in view.remarks:
             console.warn(shown(remark))
-        rows = []
+        rows: list[tuple[str, str, str, str]] = []
         for item in selected(view, arguments.patterns):
             console.event("item", _members(item))
             name = shown(item.path) + ("/" if item.folder else "")
             if item.link is not None:
                 name += f" -> {shown(item.link)}"
-            rows.append((*_details(item), name) if arguments.long else (name,))
+            rows.append((*_details(item), name))
         if arguments.long:
             console.table(rows)
         else:
-            for (name,) in rows:
+            for *_, name in rows:
                 console.result(name)
     return 0
 

@@ -12,7 +12,7 @@ GIB = 2**30
 
 KEY_PAGE_BUILD = 26100
 """From this build Setup shows its language page when UILanguage is not the media's language
-(shared/facts/windows-setup.md §3.1; unattend-generator #64, #170, #326)."""
+(docs/facts/windows-setup.md §3.1; unattend-generator #64, #170, #326)."""
 
 Places = Callable[[str], Place | None]
 """Where a dotted key of the profile was written, or None where it was not."""

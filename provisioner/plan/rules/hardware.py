@@ -12,7 +12,7 @@ from provisioner.profile.model import Profile
 def check_hardware(profile: Profile, host_cpus: int | None, places: Places) -> Iterator[Problem]:
     """Windows 11's own demands, met by the machine unless the profile bypasses them.
 
-    Sources: shared/facts/windows-setup.md §3.10; memory and disk as in Microsoft's requirements.
+    Sources: docs/facts/windows-setup.md §3.10; memory and disk as in Microsoft's requirements.
     """
     machine = profile.machine
     if profile.windows.product == "windows-11":

@@ -9,6 +9,7 @@ _PARTS = {
     "profile": "Reading a profile",
     "plan": "Profile, discs and host",
     "lint": "Answer files",
+    "other": "Discs that are written, and settings",
 }
 _WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
@@ -19,7 +20,7 @@ def rules_page() -> str:
     lines = [
         "# Rules",
         "",
-        "<!-- Made by `make golden` out of provisioner/plan/rules/book; do not edit. -->",
+        "<!-- Made by `make golden` from provisioner/plan/rules/book; do not edit. -->",
         "",
         "Every finding of `provisioner check`, `plan`, `up` and `lint` has one of these ids.",
         "`provisioner check --explain RULE` prints the same. In `lint`, an *error* is what Setup",

@@ -21,7 +21,7 @@ PASSES = (
     *("offlineServicing", "windowsPE", "generalize", "specialize", "auditSystem", "auditUser"),
     *("oobeSystem", "oobeUser"),
 )
-"""Allowed values of settings@pass (facts/windows-setup.md §1.2)."""
+"""Allowed values of settings@pass (docs/facts/windows-setup.md §1.2)."""
 
 REQUIRED_ATTRIBUTES = ("name", "processorArchitecture", "publicKeyToken", "language")
 
@@ -63,7 +63,7 @@ def read_answer_file(data: bytes, path: str) -> AnswerFile:
 
     Raises `AnswerFileIgnored` for what makes Setup behave as if there were no answer file: not
     well-formed, a byte order mark, UTF-16, raw non-ASCII bytes, a wrong skeleton
-    (facts/windows-setup.md §6.1, §6.7).
+    (docs/facts/windows-setup.md §6.1, §6.7).
     """
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise AnswerFileIgnored("it is UTF-16")

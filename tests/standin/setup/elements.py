@@ -13,7 +13,7 @@ _SEPARATOR = "\n"  # cannot occur in a namespace name
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Element:
     """One element. `text` is its own character data, untouched: wrapping it would break commands
-    (facts/windows-setup.md §3.8). Attribute names are `name` or `{namespace}name`."""
+    (docs/facts/windows-setup.md §3.8). Attribute names are `name` or `{namespace}name`."""
 
     namespace: str
     name: str

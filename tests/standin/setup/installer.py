@@ -1,4 +1,4 @@
-"""The setup phase: everything until the reboot from the disk (facts/windows-setup.md §2, §3)."""
+"""The setup phase: everything until the reboot from the disk (docs/facts/windows-setup.md §2, §3)."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def install(
 
 
 def media_languages(media: Drive) -> tuple[str, ...]:
-    """The languages in sources/lang.ini (facts/windows-setup.md §3.1)."""
+    """The languages in sources/lang.ini (docs/facts/windows-setup.md §3.1)."""
     text = (media.root / "sources/lang.ini").read_text(encoding="ascii", errors="replace")
     section = re.search(r"\[Available UI Languages\](.*?)(?=\n\[|\Z)", text, re.DOTALL)
     return tuple(re.findall(r"^\s*([A-Za-z-]+)\s*=", section[1], re.MULTILINE)) if section else ()

@@ -197,7 +197,7 @@ def _mount_disc(name: str) -> Path | None:
     root = Path("/mnt", name)
     root.mkdir(parents=True, exist_ok=True)
     for options in (["-t", "udf", "-o", "ro"], ["-t", "iso9660", "-o", "ro,norock,map=off"]) * 2:
-        # Twice: the first mount after a media change fails once (facts/libvirt.md, trap 9).
+        # Twice: the first mount after a media change fails once (docs/facts/libvirt.md, trap 9).
         if _mounted(["mount", *options, f"/dev/{name}", str(root)]):
             return root
     return None

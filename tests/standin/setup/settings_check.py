@@ -1,7 +1,7 @@
 """Checks the settings of one pass against the table: known, typed, not empty, unique, in range.
 
 Unknown components are ignored with a note, unknown settings of a known component are fatal
-(facts/windows-setup.md §6.1, §6.5, §6.8).
+(docs/facts/windows-setup.md §6.1, §6.5, §6.8).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The specialize pass: the machine's identity and settings (facts/windows-setup.md §4)."""
+"""The specialize pass: the machine's identity and settings (docs/facts/windows-setup.md §4)."""
 
 from __future__ import annotations
 

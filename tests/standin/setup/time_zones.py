@@ -1,4 +1,4 @@
-"""The ids Windows knows for time zones (facts/windows-setup.md, appendix B)."""
+"""The ids Windows knows for time zones (docs/facts/windows-setup.md, appendix B)."""
 
 from __future__ import annotations
 

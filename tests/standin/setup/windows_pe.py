@@ -1,4 +1,4 @@
-"""The windowsPE pass: language, user data, commands and drivers (facts/windows-setup.md §3).
+"""The windowsPE pass: language, user data, commands and drivers (docs/facts/windows-setup.md §3).
 
 Disks are `layout`'s, images `image`'s business.
 """

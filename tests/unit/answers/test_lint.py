@@ -16,7 +16,6 @@ from provisioner.errors import Problem, Severity
 from tests.unit.answers.answer_files import GOOD, IDENTITY, changed
 
 WILD = Path(__file__).parents[4] / "shared/data/answers"
-DECLARATION = '<?xml version="1.0" encoding="utf-8"?>'
 
 
 def rules(data: bytes, **purpose: str) -> list[str]:
@@ -57,8 +56,7 @@ ENCODINGS = [
     ("cut off", GOOD.encode()[:2000], ["lint.not-xml"], 46),
     ("a zip", b"PK\x03\x04" + bytes(100), ["lint.declaration", "lint.not-xml"], 1),
     ("another file", b"<?xml version='1.0'?><project/>", ["lint.root"], 1),
-    ("unknown prefix", changed((' xmlns:wcm="http://schemas.microsoft.com/WMIConfig/2002/State"', "")),
-     ["lint.not-xml"], 15),
+    ("unknown prefix", changed((" xmlns:wcm=", " xmlns:other=")), ["lint.not-xml"], 15),
     ("ampersand", changed(("Somebody", "a&b")), ["lint.not-xml"], 87),
     ("entity", changed(("Somebody", "a&nbsp;b")), ["lint.not-xml"], 87),
     ("doctype", changed(("?>", "?><!DOCTYPE unattend SYSTEM 'a.dtd'>")), ["lint.doctype"], 1),
@@ -104,7 +102,10 @@ BOMB = (
     + "".join(f'<!ENTITY a{n} "{f"&a{n - 1 if n else chr(0)};" * 10}">' for n in range(1, 10))
     + ']><unattend xmlns="urn:schemas-microsoft-com:unattend">&a9;</unattend>'
 )
-OPEN = '<unattend xmlns="urn:schemas-microsoft-com:unattend"><settings pass="windowsPE">'
+DECLARATION = '<?xml version="1.0" encoding="utf-8"?>'
+OPEN = (
+    DECLARATION + '<unattend xmlns="urn:schemas-microsoft-com:unattend"><settings pass="windowsPE">'
+)
 SETUP = f'<component name="Microsoft-Windows-Setup" {IDENTITY}>'
 HOSTILE = {
     "entities": BOMB,
@@ -152,6 +153,41 @@ def test_many_findings_are_cut() -> None:
     problems = lint(HOSTILE["unknown components"].encode(), file="a.xml")
     assert len(problems) == MOST_FINDINGS + 1
     assert problems[-1].rule == "lint.too-many"
+
+
+# --- what needs more than one change ------------------------------------------------------------
+
+BLOCK = f'<component name="Microsoft-Windows-PnpCustomizationsWinPE" {IDENTITY}>'
+CREDENTIALS = "<Credentials><Domain>a</Domain></Credentials>"
+WHOLE = [
+    (
+        "lint.no-windowspe",
+        OPEN.replace("windowsPE", "oobeSystem") + "</settings></unattend>",
+    ),
+    (
+        "lint.driver-path",
+        GOOD.replace("<Path>\\\\server\\drivers</Path>", CREDENTIALS),
+    ),
+    (
+        "lint.architectures",
+        GOOD.replace(
+            "</settings>",
+            f"{BLOCK.replace('amd64', 'arm64')}</component></settings>",
+            1,
+        ),
+    ),
+    (
+        "lint.setup-language",
+        GOOD.replace("<UILanguage>en-US</UILanguage>", "").replace(
+            "<SetupUILanguage>\n        \n      </SetupUILanguage>", ""
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "text"), WHOLE)
+def test_whole_files(rule: str, text: str) -> None:
+    assert rules(text.encode()) == [rule]
 
 
 # --- secrets --------------------------------------------------------------------------------------

@@ -35,8 +35,8 @@ def _ids_in(node: ast.AST) -> list[str]:
             values = [value]
         case ast.Assign(targets=[ast.Name(id="rule")], value=value):
             values = [value]
-        case ast.arg() | ast.Name():
-            values = []
+        case ast.AnnAssign(target=ast.Name(id="rule"), value=ast.expr() as value):
+            values = [value]
         case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in MAKERS:
             values = list(node.args)
         case ast.Call(func=ast.IfExp()):
@@ -44,7 +44,11 @@ def _ids_in(node: ast.AST) -> list[str]:
         case ast.FunctionDef(args=arguments):
             names = [*arguments.posonlyargs, *arguments.args]
             defaults = dict(
-                zip([a.arg for a in names[-len(arguments.defaults) :]], arguments.defaults)
+                zip(
+                    [a.arg for a in names[-len(arguments.defaults) :]],
+                    arguments.defaults,
+                    strict=True,
+                )
                 if arguments.defaults
                 else ()
             ) | {

@@ -1,0 +1,337 @@
+"""A failing and a passing case for every rule between profile, discs and host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from provisioner.errors import Severity
+from provisioner.media.facts import MediaKind, Platform
+from provisioner.media.trust import Loader, Signer
+from provisioner.ports import Accelerator, Storage
+from tests.fakes.hypervisor import good_facts
+from tests.golden.media import edition
+from tests.unit.plan.scene import (
+    BOTH,
+    SERVER,
+    SOUND,
+    Scene,
+    answers_on,
+    boot,
+    disc,
+    drivers,
+    extended,
+    old_disc,
+    server_disc,
+)
+
+ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
+GIB = 2**30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """`bad` must show the rule with this severity, `good` must not show it."""
+
+    rule: str
+    severity: Severity
+    bad: Scene
+    good: Scene
+
+
+def case(rule: str, bad: Scene, *, severity: Severity = ERROR, good: Scene | None = None) -> Case:
+    """One case; by default the good scene is the sound one."""
+    return Case(rule=rule, severity=severity, bad=bad, good=good or Scene())
+
+
+def machine(text: str) -> str:
+    """The sound profile with another machine."""
+    return SOUND.replace("machine: {cpus: 2}", f"machine: {{cpus: 2, {text}}}")
+
+
+def windows(text: str, *, base: str = SOUND) -> str:
+    """A profile with one more key in `windows`."""
+    return base.replace("machine:", f"  {text}\nmachine:")
+
+
+def step(text: str) -> Scene:
+    """The sound profile with one step."""
+    return Scene(profile=windows(f"steps: [{{name: x, {text}}}]"))
+
+
+def loader(*issuers: str) -> Loader:
+    """A loader with a signature of this chain, or without any."""
+    signers = (
+        (Signer(subject="Microsoft Windows", issuers=issuers, algorithm="sha256", digest=b""),)
+        if issuers
+        else ()
+    )
+    return Loader(path="efi/boot/bootx64.efi", machine="amd64", subsystem="efi", signers=signers)
+
+
+BIOS = machine("firmware: bios, tpm: false").replace(
+    "product: windows-11", "product: windows-11\n  hardware_checks: bypass"
+)
+OTHER_KEY = "product_key: {plain: NPPR9-FWDCX-D2C8J-H872K-2YT43}"
+SERVER_TEN = SERVER.replace("2025", "2019")
+PASSES = "windows/passes/oobeSystem.xml.j2"
+SHIPPED_PASS = '{% include "shipped/windows/passes/oobeSystem.xml.j2" %}'
+SETTING = (
+    '<component name="Microsoft-Windows-PnpCustomizationsWinPE" processorArchitecture="amd64" '
+    'publicKeyToken="31bf3856ad364e35" language="neutral"><Unheard>1</Unheard></component>'
+)
+
+CASES = (
+    # discs
+    case("media.not-windows", Scene(install=replace(disc(), kind=MediaKind.LINUX))),
+    case("media.product", Scene(install=replace(disc(), product="windows-10"))),
+    case("media.architecture", Scene(install=replace(disc(), architecture="arm64"))),
+    case("media.edition", Scene(profile=windows("edition: Enterprise"))),
+    case("media.setup-language", Scene(profile=windows("locale: {setup: de-DE}"))),
+    case(
+        "media.setup-language",
+        Scene(
+            profile=windows("locale: {setup: de-DE}"),
+            install=disc(edition("Professional", build=22631)),
+        ),
+        severity=WARNING,
+    ),
+    case("media.language", Scene(profile=windows("locale: {language: de-DE}"))),
+    case(
+        "windows.setup-language",
+        Scene(
+            profile=windows("locale: {setup: de-DE}"),
+            install=replace(disc(), languages=("en-US", "de-DE")),
+        ),
+        severity=WARNING,
+    ),
+    case(
+        "media.not-bootable",
+        Scene(install=replace(disc(), boot=(boot(Platform.BIOS, "boot/etfsboot.com"),))),
+    ),
+    case(
+        "media.not-bootable",
+        Scene(install=replace(disc(), boot=())),
+        good=Scene(profile=BIOS, install=replace(disc(), boot=BOTH[:1])),
+    ),
+    case("media.unsigned-loader", Scene(install=replace(disc(), loaders=(loader(),)))),
+    case(
+        "media.loader-2011",
+        Scene(
+            install=replace(disc(), loaders=(loader("Microsoft Windows Production PCA 2011"),))
+        ),
+        severity=NOTE,
+        good=Scene(
+            install=replace(
+                disc(),
+                loaders=(
+                    loader("Microsoft Windows Production PCA 2011"),
+                    loader("Windows UEFI CA 2023"),
+                ),
+            )
+        ),
+    ),
+    case(
+        "media.answer-file",
+        Scene(install=replace(disc(), answers=(answers_on(5, "Autounattend.xml"),))),
+    ),
+    case(
+        "media.answer-file",
+        Scene(install=replace(disc(), answers=(answers_on(6, "sources/Autounattend.xml"),))),
+        severity=WARNING,
+    ),
+    case(
+        "media.answer-file",
+        Scene(
+            install=replace(
+                disc(), answers=(answers_on(5, "Autounattend.xml", problem="it is no XML"),)
+            )
+        ),
+        severity=NOTE,
+    ),
+    case(
+        "media.answer-file",
+        Scene(drivers=replace(drivers(), answers=(answers_on(5, "Autounattend.xml"),))),
+    ),
+    case("media.remark", Scene(install=replace(disc(), remarks=("odd",))), severity=NOTE),
+    case("media.not-drivers", Scene(drivers=disc()), good=Scene(drivers=drivers())),
+    case(
+        "media.driver-missing",
+        Scene(drivers=drivers(without="viostor")),
+        good=Scene(drivers=drivers()),
+    ),
+    case("media.agent-missing", Scene(drivers=drivers(without="qemu-ga"))),
+    case(
+        "media.driver-signature",
+        Scene(install=old_disc(7601, "Windows 7"), drivers=drivers()),
+        good=Scene(
+            install=old_disc(7601, "Windows 7"), drivers=drivers(label="virtio-win-0.1.173")
+        ),
+    ),
+    case(
+        "media.driver-signature",
+        Scene(install=old_disc(9600, "Windows 8.1"), drivers=drivers(label="virtio-win-0.1.217-1")),
+        good=Scene(
+            install=old_disc(9600, "Windows 8.1"), drivers=drivers(label="virtio-win-0.1.215")
+        ),
+    ),
+    case(
+        "media.driver-age",
+        Scene(drivers=drivers(without="/w11/", label="virtio-win-0.1.208")),
+        severity=WARNING,
+        good=Scene(drivers=drivers()),
+    ),
+    # Windows
+    case("windows.product-key-edition", Scene(profile=windows(OTHER_KEY))),
+    case(
+        "windows.product-key-edition",
+        Scene(profile=windows("product_key: {plain: N69G4-B89J2-4G8F4-WWYCC-J464C}", base=SERVER),
+              install=server_disc()),
+        good=Scene(
+            profile=windows("product_key: {plain: N69G4-B89J2-4G8F4-WWYCC-J464C}", base=SERVER_TEN),
+            install=server_disc(build=17763),
+        ),
+    ),
+    case(
+        "windows.product-key",
+        Scene(
+            profile=windows("product_key: {env: KEY}"),
+            install=disc(edition("EnterpriseEval"), evaluation=True),
+        ),
+    ),
+    case(
+        "windows.weak-password",
+        Scene(profile=SERVER.replace("{generate: 20}", "{plain: vagrant}"), install=server_disc()),
+        good=Scene(
+            profile=SERVER.replace("{generate: 20}", "{plain: Passw0rd!}"), install=server_disc()
+        ),
+    ),
+    case(
+        "windows.unseen-password",
+        Scene(profile=SERVER.replace("{generate: 20}", "{env: PW}"), install=server_disc()),
+        severity=NOTE,
+        good=Scene(profile=SERVER, install=server_disc()),
+    ),
+    case(
+        "windows.timezone-version",
+        Scene(
+            profile=windows("locale: {timezone: South Sudan Standard Time}", base=SERVER_TEN),
+            install=server_disc(build=17763),
+        ),
+        severity=WARNING,
+        good=Scene(
+            profile=windows("locale: {timezone: South Sudan Standard Time}", base=SERVER),
+            install=server_disc(),
+        ),
+    ),
+    case(
+        "windows.administrator-password",
+        Scene(
+            profile=SERVER.replace("administrator: {password: {generate: 20}}",
+                                   "users: [{name: a, password: {env: A}}]"),
+            install=server_disc(),
+        ),
+        good=Scene(profile=SERVER, install=server_disc()),
+    ),
+    case(
+        "windows.users",
+        Scene(profile=SOUND.replace("[Administrators]", "[Users]")),
+    ),
+    case(
+        "windows.autologon",
+        Scene(
+            profile=windows("autologon: {user: guest1}").replace(
+                "users: [", "users: [{name: guest1, groups: [Users], password: {env: A}}, "
+            )
+        ),
+    ),
+    case("windows.recovery", Scene(profile=windows("recovery: null")), severity=NOTE),
+    case("windows.step-msi", step("powershell: .\\tool.msi"), severity=WARNING,
+         good=step("powershell: Start-Process msiexec.exe -Wait -ArgumentList '/i a.msi /qn'")),
+    case("windows.step-msi", step("cmd: msiexec /i tool.msi"), severity=WARNING,
+         good=step("cmd: msiexec /i tool.msi /qn /norestart")),
+    case("windows.step-msi", step("powershell: msiexec /i tool.msi /qn"), severity=WARNING),
+    case("windows.step-winget", step("powershell: winget install Git.Git"), severity=WARNING),
+    case("windows.step-guest-tools", step("cmd: virtio-win-guest-tools.exe /S"),
+         severity=WARNING),
+    case("windows.step-drive-letter", step("powershell: 'E:\\setup.exe'"), severity=WARNING,
+         good=step("powershell: 'C:\\setup.exe; $env:x; Get-Item HKLM:\\SOFTWARE'")),
+    case("windows.step-sysprep", step("cmd: sysprep /generalize /oobe"), severity=WARNING),
+    case("windows.step-reboot", step("powershell: Restart-Computer"), severity=WARNING,
+         good=step("powershell: Write-Host restart the Computer")),
+    # hardware
+    case("machine.windows-11", Scene(profile=machine("memory: 2 GiB"))),
+    case("machine.windows-11", Scene(profile=machine("firmware: uefi"))),
+    case("machine.windows-11", Scene(profile=machine("disks: [{size: 40 GiB}]"))),
+    case(
+        "machine.hardware-checks",
+        Scene(profile=machine("tpm: false")),
+        good=Scene(profile=machine("tpm: false").replace(
+            "product: windows-11", "product: windows-11\n  hardware_checks: bypass")),
+    ),
+    case(
+        "machine.virtio-drivers",
+        Scene(profile=machine("disks: [{bus: virtio}]")),
+        good=Scene(profile=machine("disks: [{bus: virtio}]"), drivers=drivers()),
+    ),
+    case(
+        "machine.disk-size",
+        Scene(
+            profile=SERVER.replace("cpus: 2", "cpus: 2, disks: [{size: 19 GiB}]"),
+            install=server_disc(),
+        ),
+        good=Scene(
+            profile=SERVER.replace("cpus: 2", "cpus: 2, disks: [{size: 32 GiB}]"),
+            install=server_disc(),
+        ),
+    ),
+    case("machine.disks", Scene(profile=machine("disks: [{}, {}]")), severity=NOTE),
+    case("machine.cpus", Scene(profile=SOUND.replace("cpus: 2", "cpus: 16")), severity=WARNING),
+    # the domain
+    case("machine.cdrom-bus", Scene(templates=extended("devices",
+         '<disk type="file" device="cdrom"><target dev="sdz" bus="scsi"/></disk>')),
+         good=Scene(templates=extended("devices",
+         '<disk type="file" device="cdrom"><target dev="sdz" bus="sata"/></disk>'))),
+    case("machine.floppy", Scene(templates=extended("devices",
+         '<disk type="file" device="floppy"><target dev="fda" bus="fdc"/></disk>'))),
+    case("machine.floppy", Scene(profile=BIOS, templates=extended("devices",
+         '<disk type="file" device="floppy"><target dev="fda" bus="fdc"/></disk>')),
+         severity=WARNING),
+    case("machine.usb-disk", Scene(templates=extended("devices",
+         '<disk type="file" device="disk"><target dev="sdz" bus="usb"/></disk>'))),
+    case("machine.disk-driver", Scene(templates=extended("devices",
+         '<disk type="file" device="disk"><target dev="sdz" bus="scsi"/></disk>'))),
+    case("machine.firmware-path", Scene(templates=extended("os",
+         '<os><type arch="x86_64" machine="q35">hvm</type>'
+         '<loader>/usr/share/OVMF/OVMF_CODE.fd</loader></os>', before=False)), severity=WARNING),
+    case("machine.nvram-shared", Scene(templates=extended("os",
+         '<os firmware="efi"><type machine="q35">hvm</type><nvram>/nvram/windows.fd</nvram></os>',
+         before=False))),
+    case("machine.cpu-features", Scene(templates={"libvirt/domain.xml.j2":
+         "<domain><cpu><model>Penryn</model></cpu></domain>"}),
+         good=Scene(templates={"libvirt/domain.xml.j2":
+         "<domain><cpu><model>Nehalem</model></cpu></domain>"})),
+    # templates of the user's own
+    case("answers.template", Scene(templates={PASSES: "{{ nobody_knows }}"})),
+    case("answers.template", Scene(templates={"libvirt/domain.xml.j2": "<domain>"})),
+    case("lint.unknown-setting", Scene(templates={"windows/passes/windowsPE.xml.j2":
+         SETTING + '{% include "shipped/windows/passes/windowsPE.xml.j2" %}'})),
+    # the host
+    case("host.firmware", Scene(host=good_facts(firmwares=frozenset({"bios"})))),
+    case("host.tpm", Scene(host=good_facts(tpm=False, tpm_reason="swtpm is not there"))),
+    case("host.disk-bus", Scene(profile=machine("disks: [{bus: nvme}]")),
+         good=Scene(profile=machine("disks: [{bus: nvme}]"),
+                    host=good_facts(disk_buses=frozenset({"nvme", "sata"})))),
+    case("host.no-networks", Scene(profile=machine("networks: [{network: lan}]"))),
+    case("host.network",
+         Scene(profile=machine("networks: [{network: lna}]"),
+               host=good_facts(network_driver=True, networks=frozenset({"lan"}))),
+         good=Scene(profile=machine("networks: [{network: lan}]"),
+                    host=good_facts(network_driver=True, networks=frozenset({"lan"})))),
+    case("host.kvm", Scene(profile=machine("accelerator: kvm"),
+                           host=good_facts(accelerator=Accelerator(kvm=False, reason="no")))),
+    case("host.emulation", Scene(host=good_facts(accelerator=Accelerator(kvm=False, reason="no"))),
+         severity=WARNING),
+    case("host.memory", Scene(profile=machine("memory: 64 GiB"))),
+    case("host.space", Scene(host=good_facts(
+        storage=Storage(folder="/s", free_bytes=GIB)))),
+)  # fmt: skip
