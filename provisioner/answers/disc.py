@@ -47,6 +47,8 @@ class AnswerDisc:
         if self.drivers is None:
             return ""
         names = " + ".join((*self.drivers.in_setup, *self.drivers.later))
+        if not names:
+            return ""
         return f", {names} for {self.drivers.folder}"
 
     @property
@@ -124,7 +126,7 @@ def compose(
         layout=disk,
         product_key=key,
         autologon=autologon,
-        ready_when=windows.ready_when(profile, drivers=drivers is not None),
+        ready_when=windows.ready_when(profile, agent=taken is not None and taken.agent),
         drivers=taken,
         users=_users(profile, autologon, server=server),
         problems=(*languages.problems, *_notes(profile, languages, autologon)),

@@ -18,6 +18,8 @@ from provisioner.tree import Entry, File, Slice
 IN_SETUP = "$WinPEDriver$"
 AFTER_SETUP = "drivers"
 AGENT = "provision/agent/qemu-ga.msi"
+WITH_AGENT = ("amd64",)
+"""Architectures of Windows that virtio-win has a guest agent for (windows-setup.md §8.1)."""
 LATER = ("balloon",)
 """Devices of our domain that Windows runs without; drivers are taken where the disc has them."""
 
@@ -29,6 +31,8 @@ class DriverFiles:
     entries: tuple[tuple[str, Entry], ...]
     in_setup: tuple[str, ...]
     later: tuple[str, ...]
+    agent: bool
+    """Whether the guest agent's installer is among them."""
     folder: str
     """Which of the driver disc's folders they come from: `w11/amd64`."""
 
@@ -36,7 +40,7 @@ class DriverFiles:
 def collect(drivers: MediaFacts, machine: Machine, edition: Edition) -> DriverFiles:
     """The drivers of the devices this machine has, and the guest agent's installer.
 
-    MediaError where the disc lacks a driver Setup needs, or the agent.
+    MediaError where the disc lacks a driver Setup needs, or an agent that there should be.
     """
     build, server = edition.version[2], edition.installation_type.casefold().startswith("server")
     architecture = edition.architecture
@@ -45,8 +49,9 @@ def collect(drivers: MediaFacts, machine: Machine, edition: Edition) -> DriverFi
         needed.append("virtio-blk")
     if any(network.model in (None, "virtio") for network in machine.networks):
         needed.append("virtio-net")
-    # Early, so that the agent's channel works as soon as the agent is there.
-    needed.append("virtio-serial")
+    if architecture in WITH_AGENT:
+        # Early, so that the agent's channel works as soon as the agent is there.
+        needed.append("virtio-serial")
     there = {path.rpartition("/")[0].casefold() for path in drivers.files}
     folders = os_folders(build, server=server)
     later = [
@@ -64,18 +69,20 @@ def collect(drivers: MediaFacts, machine: Machine, edition: Edition) -> DriverFi
         place = IN_SETUP if number < len(needed) else AFTER_SETUP
         for name, extents in driver.files.items():
             entries.append((f"{place}/{driver.name}/{name}", _file(drivers, extents)))
-    agent = guest_tools(drivers, architecture=architecture).agent
-    if agent is None:
-        raise MediaError(
-            f"{drivers.path.name} has no guest agent for {architecture}",
-            hint="take a complete virtio-win.iso",
-        )
-    entries.append((AGENT, _file(drivers, agent.extents)))
+    if architecture in WITH_AGENT:
+        agent = guest_tools(drivers, architecture=architecture).agent
+        if agent is None:
+            raise MediaError(
+                f"{drivers.path.name} has no guest agent for {architecture}",
+                hint="take a complete virtio-win.iso",
+            )
+        entries.append((AGENT, _file(drivers, agent.extents)))
     return DriverFiles(
         entries=tuple(entries),
         in_setup=tuple(driver.name for driver in chosen[: len(needed)]),
         later=tuple(driver.name for driver in chosen[len(needed) :]),
-        folder=chosen[0].folder.partition("/")[2],
+        agent=architecture in WITH_AGENT,
+        folder=chosen[0].folder.partition("/")[2] if chosen else "",
     )
 
 

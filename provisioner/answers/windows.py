@@ -46,11 +46,11 @@ def is_server(edition: Edition) -> bool:
     return edition.installation_type.casefold().startswith("server")
 
 
-def ready_when(profile: Profile, *, drivers: bool) -> ReadyWhen:
-    """The profile's sign of being ready, or the default: the agent needs a driver disc."""
+def ready_when(profile: Profile, *, agent: bool) -> ReadyWhen:
+    """The profile's sign of being ready, or the default: the agent comes from a driver disc."""
     when = profile.machine.ready.when
     if when is None:
-        return "agent" if drivers else "serial"
+        return "agent" if agent else "serial"
     return when
 
 
@@ -142,16 +142,17 @@ def script_context(
     windows = profile.windows
     server = is_server(edition)
     enabled = administrator_enabled(windows, server=server)
+    has_agent = drivers is not None and drivers.agent
     agent = AGENT.removeprefix("provision/").replace("/", "\\")
     return {
         "autologon": autologon,
         "steps": steps,
         "has_drivers": drivers is not None,
-        "agent_installer": agent if drivers is not None else None,
+        "agent_installer": agent if has_agent else None,
         "winrm": windows.remote.winrm == "https",
         "enable_administrator": enabled and not server,
         "disable_administrator": server and not enabled,
-        "power_off": ready_when(profile, drivers=drivers is not None) == "power-off",
+        "power_off": ready_when(profile, agent=has_agent) == "power-off",
     }
 
 

@@ -36,6 +36,10 @@ LOCK_WAIT = 30.0
 
 TICK = 0.25
 
+CHANGING = {"define", "rename", "undefine", "start", "shutdown", "destroy", "change_medium"}
+"""Done one after the other: what a client asked for before it was killed is completed before the
+next one, who cleans up after it, changes anything."""
+
 Answers = Mapping[str, Callable[[Mapping[str, Any]], Any]]
 
 
@@ -80,6 +84,7 @@ class Keeper:
         self._cache = cache
         self._lock_file = descriptor
         self._guard = threading.Lock()
+        self._changes = threading.Lock()
         self._clients = 0
         self._last_seen = time.monotonic()
         self._ending = False
@@ -165,7 +170,8 @@ class Keeper:
                     known = self._open()
                     if method not in known:
                         raise FailedError(f"the keeper does not know the method {method}")
-                    result = known[method](arguments)
+                    with self._changes if method in CHANGING else contextlib.nullcontext():
+                        result = known[method](arguments)
                     if method in ("facts", "define") and self._cache is not None:
                         keep_capabilities(self._root, self._cache)
                     return {"result": result}

@@ -7,8 +7,7 @@ for UDF a second anchor in the last block.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -17,9 +16,10 @@ from provisioner.image.boot_catalog import BootImage
 from provisioner.image.content import Payload, Reveal, resolve
 from provisioner.image.iso_records import BLOCK
 from provisioner.image.iso_side import Extra, IsoSide
-from provisioner.image.outline import Folder, Leaf, outline
+from provisioner.image.outline import outline
 from provisioner.image.shapes import Names, Shape
-from provisioner.tree import Bytes, File, Tree
+from provisioner.image.udf_side import Extents, UdfSide
+from provisioner.tree import Bytes, Content, File, Tree
 
 PADDING = 150
 """Empty blocks before the end, as mkisofs -pad: drives read ahead over the end of what was written
@@ -65,8 +65,6 @@ class Layout:
     pieces: list[tuple[int, bytes]] = field(default_factory=list)
     stored: list[Stored] = field(default_factory=list)
     boot_blocks: list[int] = field(default_factory=list)
-    places: dict[str, int] = field(default_factory=dict)
-    """First block of each path's content; empty files have none."""
 
     @property
     def size(self) -> int:
@@ -93,9 +91,7 @@ class _Work:
         self.next = 0
         self.places: dict[object, int] = {}
         self.payloads: dict[object, Payload] = {}
-        self.udf_blocks: dict[str, int] = {}
-        self.udf_data: dict[str, int] = {}
-        self.partition = _ANCHOR + 1
+        self.udf: UdfSide | None = None
         self.sides: list[IsoSide] = []
         self.catalog = 0
 
@@ -105,8 +101,15 @@ class _Work:
         self._collect_payloads()
         boots = bool(self.form.boot)
         if shape.udf:
-            self.next = self.partition + 2
-            self._allocate_udf()
+            self.next = _ANCHOR + 1
+            self.udf = UdfSide(
+                self.folders,
+                self.names.udf,
+                partition=self.next,
+                label=self.form.label,
+                recorded=self.form.recorded,
+            )
+            self.udf.allocate(self._take)
         else:
             self.next = 16 + 1 + boots + 1 + 1
         if shape.iso:
@@ -143,13 +146,19 @@ class _Work:
             sequence.append(boot_catalog.boot_record(self.catalog))  # in block 17
         sequence += others
         sequence.append(iso_records.terminator())
-        if self.form.shape.udf:
+        if self.udf is not None:
             sequence.append(udf_records.recognition_sequence())
         pieces.append((16 * BLOCK, b"".join(sequence)))
         for side in self.sides:
             pieces.extend(side.pieces(self.places))
-        if self.form.shape.udf:
-            pieces.extend(self._udf_pieces())
+        if self.udf is not None:
+            last = self.layout.blocks - 1
+            pieces.append((_ANCHOR * BLOCK, udf_records.anchor(_ANCHOR, _MAIN, _RESERVE)))
+            pieces.extend(
+                self.udf.pieces(
+                    self._extents, last=last, sequences=(_MAIN, _RESERVE), integrity=_INTEGRITY
+                )
+            )
         if self.form.boot:
             self._render_boot()
 
@@ -208,115 +217,9 @@ class _Work:
         self.layout.stored.append(Stored(block=block, payload=payload))
         return block
 
-    def _date(self, modified: int | None) -> int:
-        return self.form.recorded if modified is None else modified
-
-    def _udf_names(self, folder: Folder) -> list[str]:
-        return [self.names.udf[entry.path] for entry in self._udf_entries(folder)]
-
-    def _udf_entries(self, folder: Folder) -> list[Folder | Leaf]:
-        return [*folder.folders, *self._udf_leaves(folder)]
-
-    def _udf_leaves(self, folder: Folder) -> list[Leaf]:
-        return [leaf for leaf in folder.leaves if isinstance(leaf.entry, File)]
-
-    def _allocate_udf(self) -> None:
-        for folder in self.folders:
-            self.udf_blocks[folder.path] = self._take(1)
-            length = udf_records.identifiers_length(self._udf_names(folder))
-            self.udf_data[folder.path] = self._take(-(-length // BLOCK))
-        for folder in self.folders:
-            for leaf in self._udf_leaves(folder):
-                self.udf_blocks[leaf.path] = self._take(1)
-
-    def _udf_unique(self, path: str) -> int:
-        """0 for the root; others are above 15 (UDF 3.2.1.1)."""
-        return self.udf_blocks[path] if path else 0
-
-    def _udf_pieces(self) -> Iterator[tuple[int, bytes]]:
-        form, start = self.form, self.partition
-        leaves = [leaf for folder in self.folders for leaf in self._udf_leaves(folder)]
-        root = self.udf_blocks[""] - start
-        metadata = [
-            (
-                start,
-                udf_records.file_set(
-                    label=form.label, recorded=form.recorded, location=0, root=root
-                ),
-            ),
-            (start + 1, udf_records.terminator(1)),
-            *self._udf_folders(),
-            *((self.udf_blocks[leaf.path], self._udf_file(leaf)) for leaf in leaves),
-        ]
-        digest = hashlib.sha256(f"{form.label}\0{form.recorded}\0".encode())
-        for block, data in metadata:
-            digest.update(block.to_bytes(8, "big") + data)
-        last = self.layout.blocks - 1
-        volume = udf_records.Volume(
-            label=form.label,
-            identifier=digest.hexdigest()[:16],
-            recorded=form.recorded,
-            partition_start=start,
-            partition_blocks=last - start,
-            integrity=_INTEGRITY,
-            files=len(leaves),
-            directories=len(self.folders),
-            next_unique=self.next,
-        )
-        everything = [
-            (_MAIN, udf_records.volume_sequence(volume, _MAIN)),
-            (_RESERVE, udf_records.volume_sequence(volume, _RESERVE)),
-            (_INTEGRITY, udf_records.integrity(volume, _INTEGRITY)),
-            *((at, udf_records.anchor(at, _MAIN, _RESERVE)) for at in (_ANCHOR, last)),
-            *metadata,
-        ]
-        for block, data in everything:
-            yield block * BLOCK, data
-
-    def _udf_folders(self) -> Iterator[tuple[int, bytes]]:
-        start = self.partition
-        for folder in self.folders:
-            block, data = self.udf_blocks[folder.path], self.udf_data[folder.path]
-            parent = folder.parent.path if folder.parent else ""
-            rows = [
-                (
-                    self.names.udf[entry.path],
-                    self.udf_blocks[entry.path] - start,
-                    self._udf_unique(entry.path),
-                    isinstance(entry, Folder),
-                )
-                for entry in self._udf_entries(folder)
-            ]
-            content = udf_records.file_identifiers(
-                rows,
-                parent=(self.udf_blocks[parent] - start, self._udf_unique(parent)),
-                start=data - start,
-            )
-            entry = udf_records.Entry(
-                kind=udf_records.DIRECTORY,
-                extents=[(data - start, len(content))],
-                links=1 + len(folder.folders),
-                unique=self._udf_unique(folder.path),
-                modified=self._date(folder.modified),
-                mode=folder.mode,
-            )
-            yield block, udf_records.file_entry(entry, block - start)
-            yield data, content
-
-    def _udf_file(self, leaf: Leaf) -> bytes:
-        assert isinstance(leaf.entry, File)
-        block = self.udf_blocks[leaf.path]
-        length = self.payloads[leaf.entry.content].length
-        place = self.places[leaf.entry.content]
-        entry = udf_records.Entry(
-            kind=udf_records.BYTES,
-            extents=[(place - self.partition, length)] if length else [],
-            links=1,
-            unique=block,
-            modified=self._date(leaf.entry.modified),
-            mode=leaf.entry.mode,
-        )
-        return udf_records.file_entry(entry, block - self.partition)
+    def _extents(self, content: tuple[Content, ...]) -> Extents:
+        length = self.payloads[content].length
+        return [(self.places[content], length)] if length else []
 
     def _render_boot(self) -> None:
         pairs = list(zip(self.form.boot, self.layout.boot_blocks, strict=True))

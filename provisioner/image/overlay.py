@@ -52,12 +52,14 @@ def write_overlay(
     patches: Sequence[Patch],
     *,
     base_format: str = "raw",
+    size: int | None = None,
     mode: int = 0o644,
 ) -> None:
     """Writes a qcow2 image at `destination` that reads as `base` with the patches applied.
 
     `base` is opened for reading only and named by its absolute path; its size must be a multiple
-    of 512 bytes and becomes the virtual size. `base_format` must be `raw`: the bytes around
+    of 512 bytes and becomes the virtual size, unless `size` is larger: then zeros follow the base,
+    for patches to lie in. `base_format` must be `raw`: the bytes around
     a patch are taken from the file as they lie. Patches must not overlap or leave the base
     (ValueError: the caller made them up). The file is read back before it gets its name.
     Raises MediaError for a base that is no image, RefusedError where `destination` is the base,
@@ -74,12 +76,15 @@ def write_overlay(
             hint="move the file to a shorter path, or make a symbolic link to it",
         )
     with opened_untouched(base) as (descriptor, _):
-        size = os.lseek(descriptor, 0, os.SEEK_END)
-        if size % 512 or not size:
+        length = os.lseek(descriptor, 0, os.SEEK_END)
+        if length % 512 or not length:
             raise MediaError(
-                f"{base} has {size} bytes, which is not a whole number of 512-byte sectors",
+                f"{base} has {length} bytes, which is not a whole number of 512-byte sectors",
                 hint="the file looks truncated: fetch it again",
             )
+        size = max(length, size or 0)
+        if size % 512:
+            raise ValueError(f"{size} is not a whole number of 512-byte sectors")
         clusters = _patched_clusters(descriptor, size, patches)
         with replacing(destination, needed=_most_bytes(size, len(clusters)), mode=mode) as out:
             _write_image(out, name, size, clusters)
@@ -112,7 +117,7 @@ def _patched_clusters(base: int, size: int, patches: Sequence[Patch]) -> dict[in
         for number in range(patch.offset // CLUSTER, (patch.end - 1) // CLUSTER + 1):
             start = number * CLUSTER
             if number not in clusters:
-                data = _pread(base, min(CLUSTER, size - start), start)
+                data = _pread_base(base, min(CLUSTER, size - start), start)
                 clusters[number] = bytearray(data.ljust(CLUSTER, b"\0"))
             low, high = max(patch.offset, start), min(patch.end, start + CLUSTER)
             new = patch.data[low - patch.offset : high - patch.offset]
@@ -211,7 +216,7 @@ def _require_equal(
     """The patched view has the new bytes, and around them, in the same clusters, the base's."""
     for number in clusters:
         start = number * CLUSTER
-        expected = bytearray(_pread(base, min(CLUSTER, size - start), start))
+        expected = bytearray(_pread_base(base, min(CLUSTER, size - start), start))
         for patch in patches:
             low, high = max(patch.offset, start), min(patch.end, start + len(expected))
             if low < high:
@@ -245,7 +250,7 @@ def _read_view(overlay: int, base: int, offset: int, length: int) -> bytes:
         table = _table_entry(overlay, l1_table, first) if first < entries else 0
         cluster = _table_entry(overlay, table, second) if table else 0
         parts.append(
-            _pread(overlay, take, cluster + inside) if cluster else _pread(base, take, offset)
+            _pread(overlay, take, cluster + inside) if cluster else _pread_base(base, take, offset)
         )
         offset += take
     return b"".join(parts)
@@ -253,6 +258,12 @@ def _read_view(overlay: int, base: int, offset: int, length: int) -> bytes:
 
 def _table_entry(overlay: int, table: int, index: int) -> int:
     return int.from_bytes(_pread(overlay, 8, table + index * 8), "big") & _OFFSET_MASK
+
+
+def _pread_base(base: int, length: int, offset: int) -> bytes:
+    """Bytes of the base; behind its end there are zeros, as QEMU has it."""
+    there = max(0, min(length, os.lseek(base, 0, os.SEEK_END) - offset))
+    return (_pread(base, there, offset) if there else b"").ljust(length, b"\0")
 
 
 def _pread(descriptor: int, length: int, offset: int) -> bytes:

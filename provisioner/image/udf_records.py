@@ -75,8 +75,8 @@ def anchor(location: int, main: int, reserve: int) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
-    """What the volume descriptors say. Blocks count from the start of the disc, `file_set` and
-    `root` from the start of the partition."""
+    """What the volume descriptors say. Blocks count from the start of the disc, `file_set` from
+    that of the partition."""
 
     label: str
     identifier: str
@@ -84,6 +84,7 @@ class Volume:
     recorded: int
     partition_start: int
     partition_blocks: int
+    file_set: int
     integrity: int
     files: int
     directories: int
@@ -123,7 +124,7 @@ def volume_sequence(volume: Volume, location: int) -> bytes:
             label,
             struct.pack("<I", BLOCK),
             _DOMAIN,
-            struct.pack("<IIH6x", 2 * BLOCK, 0, 0),  # the file set, first in the partition
+            struct.pack("<IIH6x", 2 * BLOCK, volume.file_set, 0),
             struct.pack("<II", 6, 1),
             _IMPLEMENTATION,
             bytes(128),

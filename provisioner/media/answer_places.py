@@ -83,6 +83,17 @@ def answers_inside(
     return tuple(_with_winners(found, setup_image=_image_prefix(boot_wim, boots))), tuple(remarks)
 
 
+def bare_answers(
+    file: Readable, wim: Wim, name: str
+) -> tuple[tuple[AnswerFile, ...], tuple[str, ...]]:
+    """As `answers_inside`, for a boot.wim that is not on a medium."""
+    found, remarks = image_answers(file, wim, name)
+    boots = wim.header.boot_index or _SETUP
+    return tuple(_with_winners(found, setup_image=_image_prefix((name, wim), boots))), tuple(
+        remarks
+    )
+
+
 def image_answers(file: Readable, wim: Wim, path: str) -> tuple[list[AnswerFile], list[str]]:
     """Answer files at the root of each image of a boot.wim (Rufus puts one there)."""
     tree = WimTree(file, wim.header)

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from provisioner.media.facts import BootEntry, Extent, Platform
 from provisioner.media.fat import Fat, read_fat
 from provisioner.media.loader import read_loader
-from provisioner.media.trust import Loader
+from provisioner.media.trust import Authority, Loader
 from provisioner.media.walk import Node
+from provisioner.media.wim import Wim
+from provisioner.media.wim_tree import WimTree
 from provisioner.media.window import Damaged, Extents, Window
 
 _MAX_LOADERS = 16
 _BLOCK = 2048
+_SPARE = "Windows/Boot/EFI_EX/bootmgfw_EX.efi"
 BOOT_IMAGE = "[boot image] "
 
 
@@ -32,6 +35,30 @@ def boot_loaders(
         if entry.platform is Platform.UEFI and entry.media_type == 0:
             found += _inside(window, entry)
     return tuple(found[: 2 * _MAX_LOADERS])
+
+
+def spare_loaders(
+    window: Window,
+    files: Mapping[str, tuple[Extent, ...]],
+    boot_wim: tuple[str, Wim] | None,
+    loaders: Iterable[Loader],
+) -> tuple[Loader, ...]:
+    """The 2023 boot manager inside boot.wim, where the disc's own loaders need the 2011 one."""
+    known = {authority for loader in loaders for authority in loader.authorities}
+    if boot_wim is None or Authority.WINDOWS_2011 not in known or Authority.WINDOWS_2023 in known:
+        return ()
+    path, wim = boot_wim
+    image = wim.header.boot_index or wim.header.image_count
+    folder, _, name = _SPARE.rpartition("/")
+    tree = WimTree(Extents(window, files[path]), wim.header)
+    try:
+        entries = tree.entries(image, folder)
+        entry = next((e for e in entries if e.name.casefold() == name.casefold()), None)
+        if entry is None:
+            return ()
+        return (read_loader(tree.open(entry), f"{path}, image {image}: {_SPARE}"),)
+    except Damaged:
+        return ()
 
 
 def _loader(window: Window, extents: tuple[Extent, ...], path: str) -> Loader:

@@ -195,6 +195,10 @@ class MediaFacts:
     """The WIM files that Setup uses: boot.wim, install.wim or .esd or every .swm."""
     loaders: tuple[Loader, ...] = ()
     """What firmware starts: the loaders of `EFI/BOOT` and those inside El Torito boot images."""
+    spare_loaders: tuple[Loader, ...] = ()
+    """Loaders for Secure Boot's 2023 certificate that boot.wim carries beside older ones, as
+    Microsoft's media do since 25H2 (facts iso-usb §1.3). Looked for where those on the disc need
+    the 2011 certificate."""
     answers: tuple[AnswerFile, ...] = ()
     """Answer files already inside, in the order Setup would find them."""
     setup_config: SetupConfig | None = None

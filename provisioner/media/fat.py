@@ -7,12 +7,14 @@ become extents; only the pages of the table that chains use are read.
 from __future__ import annotations
 
 import struct
+import sys
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from provisioner.media.facts import Extent
 from provisioner.media.walk import MAX_DIRECTORY_BYTES, Node
-from provisioner.media.window import Damaged, Window, overlapping
+from provisioner.media.window import Damaged, Window, joined, overlapping
 
 MAX_CLUSTERS = 4_000_000
 """Clusters followed in one volume: 128 GiB of files with clusters of 32 KiB."""
@@ -39,7 +41,7 @@ class Fat:
     root_cluster: int
     size: int
     boot_label: str
-    _pages: dict[int, bytes] = field(default_factory=dict)
+    _pages: dict[int, array[int]] = field(default_factory=dict)
     _followed: int = 0
 
     @property
@@ -107,22 +109,19 @@ class Fat:
         A chain cannot be longer than the volume, so one in a circle ends.
         """
         runs: list[tuple[int, int]] = []
-        cluster, left = first, self.clusters
+        cluster = first
         wanted = self.clusters if size is None else -(-size // self.cluster_bytes)
         count = 0
         while count < wanted:
-            if not 2 <= cluster < self.clusters + 2 or not left:
+            if not 2 <= cluster < self.clusters + 2:
                 raise Damaged(f"a cluster chain of the FAT volume is broken at cluster {cluster}")
-            if runs and sum(runs[-1]) == cluster:
-                runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-            else:
-                runs.append((cluster, 1))
-            count += 1
-            left -= 1
-            self._followed += 1
+            length, following = self._run(cluster, wanted - count)
+            runs.append((cluster, length))
+            count += length
+            self._followed += length
             if self._followed > MAX_CLUSTERS:
                 raise Damaged("the files of the FAT volume have more clusters than there can be")
-            cluster = self._next(cluster)
+            cluster = following
             if self._is_end(cluster):
                 break
         if size is not None and count < wanted:
@@ -136,30 +135,46 @@ class Fat:
             rest -= length
         if overlapping(found):
             raise Damaged(f"a cluster chain of the FAT volume runs in a circle from {first}")
-        return tuple(found)
+        return joined(found)
 
     def _is_end(self, cluster: int) -> bool:
         return cluster >= (1 << (28 if self.bits == 32 else self.bits)) - 8
 
-    def _next(self, cluster: int) -> int:
-        at = cluster * self.bits // 8
+    def _run(self, first: int, most: int) -> tuple[int, int]:
+        """How many clusters follow each other from `first`, and what the table says of the last."""
         if self.bits == 12:
-            word = int.from_bytes(self._table(at, 1) + self._table(at + 1, 1), "little")
-            return word >> 4 if cluster & 1 else word & 0xFFF
-        value = int.from_bytes(self._table(at, self.bits // 8), "little")
-        return value & 0x0FFFFFFF if self.bits == 32 else value
+            return 1, self._next12(first)
+        mask = 0x0FFFFFFF if self.bits == 32 else 0xFFFF
+        cluster, per = first, _PAGE // (self.bits // 8)
+        while True:
+            values = self._page(cluster // per)
+            for at in range(cluster % per, len(values)):
+                following = values[at] & mask
+                if following != cluster + 1 or cluster - first + 1 >= most:
+                    return cluster - first + 1, following
+                cluster = following
+            if cluster % per or not values:
+                raise Damaged("the table of the FAT volume is too short")
 
-    def _table(self, at: int, length: int) -> bytes:
-        number, inside = divmod(at, _PAGE)
+    def _next12(self, cluster: int) -> int:
+        """Entries of one and a half bytes; such a table has 6 KiB at most."""
+        at = cluster * 12 // 8
+        data = self.window.read(self.table + at, 2) if at + 2 <= self.table_bytes else b""
+        word = int.from_bytes(data, "little")
+        return word >> 4 if cluster & 1 else word & 0xFFF
+
+    def _page(self, number: int) -> array[int]:
+        """A piece of the table of FAT16 or FAT32 as numbers."""
         page = self._pages.get(number)
         if page is None:
             begin = number * _PAGE
-            count = min(_PAGE, self.table_bytes - begin)
-            page = self.window.read(self.table + begin, count) if count > 0 else b""
+            count = max(min(_PAGE, self.table_bytes - begin), 0)
+            page = array("I" if self.bits == 32 else "H")
+            page.frombytes(self.window.read(self.table + begin, count))
+            if sys.byteorder == "big":
+                page.byteswap()
             self._pages[number] = page
-        if inside + length > len(page):
-            raise Damaged("the table of the FAT volume is too short")
-        return page[inside : inside + length]
+        return page
 
 
 class _LongName:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from provisioner.errors import MediaError
-from provisioner.media.answer_places import answers_inside, image_answers
+from provisioner.media.answer_places import answers_inside, bare_answers
 from provisioner.media.boot import read_catalog
-from provisioner.media.boot_loaders import boot_loaders
+from provisioner.media.boot_loaders import boot_loaders, spare_loaders
 from provisioner.media.disk_image import DiskImage, read_disk_image
 from provisioner.media.facts import Edition, Extent, Fingerprint, MediaFacts, MediaKind
 from provisioner.media.identify import (
@@ -72,6 +72,7 @@ def _disc(window: Window, disc: Disc) -> MediaFacts:
     kind, evidence = kind_of(disc.label, {path.casefold() for path in disc.files})
     wims = read_wims(window, disc.files, remarks) if kind in _WITH_WINDOWS else NO_WIMS
     answers, odd = answers_inside(window, disc.files, boot_wim=wims.boot, writable=False)
+    loaders = boot_loaders(window, disc.files, catalog.entries)
     text = _texts(window, disc.files)
     editions = wims.editions
     return MediaFacts(
@@ -91,7 +92,8 @@ def _disc(window: Window, disc: Disc) -> MediaFacts:
         evaluation=bool(editions) and is_evaluation(editions, disc.label),
         volume_licence=bool(editions) and is_volume_licence(text["sources/ei.cfg"], disc.label),
         wims=wims.files,
-        loaders=boot_loaders(window, disc.files, catalog.entries),
+        loaders=loaders,
+        spare_loaders=spare_loaders(window, disc.files, wims.boot, loaders),
         answers=answers,
         setup_config=read_config(text["sources/ei.cfg"], text["sources/pid.txt"]),
         partition_table=table.scheme if table else None,
@@ -107,6 +109,7 @@ def _disk_image(window: Window, image: DiskImage) -> MediaFacts:
     remarks = [*image.remarks]
     wims = read_wims(window, image.files, remarks)
     answers, odd = answers_inside(window, image.files, boot_wim=wims.boot, writable=True)
+    loaders = boot_loaders(window, image.files, ())
     text = _texts(window, image.files)
     editions = wims.editions
     _, evidence = kind_of(image.label, {path.casefold() for path in image.files})
@@ -124,7 +127,8 @@ def _disk_image(window: Window, image: DiskImage) -> MediaFacts:
         evaluation=bool(editions) and is_evaluation(editions, image.label),
         volume_licence=bool(editions) and is_volume_licence(text["sources/ei.cfg"], image.label),
         wims=wims.files,
-        loaders=boot_loaders(window, image.files, ()),
+        loaders=loaders,
+        spare_loaders=spare_loaders(window, image.files, wims.boot, loaders),
         answers=answers,
         setup_config=read_config(text["sources/ei.cfg"], text["sources/pid.txt"]),
         partition_table=image.scheme,
@@ -149,7 +153,8 @@ def _bare_wim(window: Window) -> MediaFacts:
     if missing:
         remarks.append(f"parts {', '.join(map(str, missing[:20]))} are not beside it")
     # Only a boot.wim has answers that Setup would find at an image's root.
-    answers, odd = image_answers(window, wim, name) if wim.pe and not wim.editions else ([], [])
+    boots = wim.pe and not wim.editions
+    answers, odd = bare_answers(window, wim, name) if boots else ((), ())
     return MediaFacts(
         path=window.path,
         kind=MediaKind.WIM,
@@ -162,7 +167,7 @@ def _bare_wim(window: Window) -> MediaFacts:
         product=product_of(wim.editions),
         evaluation=is_evaluation(wim.editions, ""),
         wims=(facts,),
-        answers=tuple(answers),
+        answers=answers,
         remarks=(*remarks, *odd),
     )
 

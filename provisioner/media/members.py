@@ -62,6 +62,7 @@ def facts_members(facts: MediaFacts) -> dict[str, Any]:
             for entry in facts.boot
         ],
         "loaders": [_loader(loader) for loader in facts.loaders],
+        "spare_loaders": [_loader(loader) for loader in facts.spare_loaders],
         "wims": [
             {
                 "path": wim.path,

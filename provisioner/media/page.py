@@ -162,6 +162,9 @@ def _booting(facts: MediaFacts) -> Iterator[Field]:
             name = authority.value if authority.value != "other" else "another signer"
             meanings[f"{name}: {authority.meaning}"] = None
     yield Field(label="loaders", rows=tuple(rows))
+    for loader in facts.spare_loaders:
+        names = ", ".join(authority.value for authority in loader.authorities) or "nobody"
+        meanings[shown(f"spare, signed by {names}: {loader.path}")] = None
     if meanings:
         yield Field(label="Secure Boot", texts=tuple(meanings))
 

@@ -125,6 +125,16 @@ class WimTree:
         """
         if entry.sha1 == _NO_HASH:
             return b""
+        reader = self.open(entry)
+        if reader.size > limit:
+            raise Unsupported(f"it has {reader.size:,} bytes, and up to {limit:,} are read")
+        data = reader.read(0, reader.size)
+        if hashlib.sha1(data, usedforsecurity=False).digest() != entry.sha1:
+            raise Damaged(f"the content of {entry.name} does not fit its SHA-1")
+        return data
+
+    def open(self, entry: WimEntry) -> ResourceReader:
+        """Random access to a file's content, of which nothing is checked; errors as `read`."""
         blob = self._find(entry.sha1)
         if blob.part != self._header.part:
             raise Unsupported(f"its content is in part {blob.part} of the split set")
@@ -132,13 +142,7 @@ class WimTree:
             raise Unsupported(
                 "its content is packed with others in a solid resource, which is not decoded"
             )
-        reader = ResourceReader(self._file, self._header, blob.resource)
-        if reader.size > limit:
-            raise Unsupported(f"it has {reader.size:,} bytes, and up to {limit:,} are read")
-        data = reader.read(0, reader.size)
-        if hashlib.sha1(data, usedforsecurity=False).digest() != entry.sha1:
-            raise Damaged(f"the content of {entry.name} does not fit its SHA-1")
-        return data
+        return ResourceReader(self._file, self._header, blob.resource)
 
     def _find(self, sha1: bytes) -> Blob:
         for data in _table(self._file, self._header):

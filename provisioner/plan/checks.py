@@ -5,7 +5,7 @@ Each finding has a stable rule id, the profile key it is about, and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from provisioner.errors import Problem, ProvisionerError, Severity
 from provisioner.media.editions import listed
@@ -36,6 +36,7 @@ __all__ = [
     "composed",
     "edition_line",
     "edition_of",
+    "in_order",
 ]
 
 
@@ -79,6 +80,18 @@ def check_discs(
     else:
         problems += check_domain(profile, xml, edition, places)
     return tuple(problems)
+
+
+def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """The order of a file's lines, as a person reads it; what has no place comes last."""
+
+    def position(problem: Problem) -> tuple[bool, str, int, int]:
+        place = problem.place
+        if place is None:
+            return True, "", 0, 0
+        return False, place.file, place.line, place.column
+
+    return tuple(sorted(problems, key=position))
 
 
 def edition_line(media: MediaFacts, edition: Edition) -> str:

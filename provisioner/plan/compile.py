@@ -25,7 +25,15 @@ from provisioner.plan.checks import (
     composed,
 )
 from provisioner.plan.checks import edition_line as edition_line_of
-from provisioner.plan.domain import Devices, Names, devices, port_services, render
+from provisioner.plan.domain import (
+    NOT_STARTED,
+    Devices,
+    Names,
+    devices,
+    is_arm64,
+    port_services,
+    render,
+)
 from provisioner.plan.model import ForwardedPort, MachinePlan, digest
 from provisioner.plan.rules.force import forced
 from provisioner.plan.steps import (
@@ -131,6 +139,7 @@ def compile_machine(
         answer_file=names.answers,
         forwards=ports,
         users=disc.users,
+        not_started=NOT_STARTED if is_arm64(profile) else "",
     )
 
 
@@ -232,6 +241,7 @@ def _machine(sources: Sources, made: Devices) -> str:
     firmware = {"secure-boot": "Secure Boot", "uefi": "UEFI", "bios": "BIOS"}[machine.firmware]
     disks = ", ".join(f"{binary_size(disk.size)} {disk.bus}" for disk in made.disks)
     parts = [
+        *(["arm64"] if is_arm64(sources.profile) else []),
         f"{machine.cpus} CPU{'s' if machine.cpus != 1 else ''}",
         binary_size(machine.memory.bytes),
         firmware,

@@ -19,7 +19,7 @@ from provisioner import __version__
 from provisioner.errors import FailedError
 from provisioner.ownership import format_ownership
 from provisioner.ports import HostFacts, Mode, Ownership
-from provisioner.profile.machine import Network
+from provisioner.profile.machine import Disk, Network
 from provisioner.profile.model import Profile
 from provisioner.templating import Templates
 
@@ -29,6 +29,12 @@ SERVICES = (("rdp", 3389), ("winrm", 5986), ("ssh", 22))
 DISPLAY = "display"
 """The remote display's own port. Every embedded driver counts from 5900 by itself, so two machines
 would pick the same one; a daemon keeps count for all of its machines."""
+
+NOT_STARTED = (
+    "machines of another architecture than this host's are planned but not started yet: "
+    "arm64 is unproven"
+)
+"""Why `up` refuses a machine for arm64."""
 
 NAMESPACE = uuid.UUID("3f0a7c1e-6a53-5d1c-9a0e-7f5e2b6c9d11")
 """Ours, for UUIDs made from names."""
@@ -81,6 +87,7 @@ class DriveDevice:
     """A CD-ROM drive. `base` is the user's image under an overlay; `users_own`: it is theirs."""
 
     target: str
+    bus: str
     path: str | None = None
     format: str = "raw"
     base: str | None = None
@@ -122,12 +129,13 @@ def devices(
 ) -> Devices:
     """Decides the devices. `overlay`: the disc at `install` boots through an overlay."""
     machine = profile.machine
-    virtio = profile.media.drivers is not None
+    arm64 = is_arm64(profile)
+    virtio = profile.media.drivers is not None or arm64
     folder = host.storage.folder
     counters = {"virtio": 0, "sata": 0, "nvme": 0}
     disks = []
     for index, disk in enumerate(machine.disks):
-        bus = disk.bus or ("virtio" if virtio else "sata")
+        bus = bus_of(disk, profile)
         target = _target(bus, counters[bus])
         counters[bus] += 1
         disks.append(
@@ -135,19 +143,22 @@ def devices(
                 path=f"{folder}/{names.disk(index)}", target=target, bus=bus, size=disk.size.bytes
             )
         )
+    # The board `virt` has no SATA, and Windows Setup no driver for virtio-scsi.
+    bus = "usb" if arm64 else "sata"
     first = counters["sata"]
     drives = (
         DriveDevice(
-            target=_target("sata", first),
+            target=_target(bus, first),
+            bus=bus,
             path=f"{folder}/{names.boot}" if overlay else install,
             format="qcow2" if overlay else "raw",
             base=install if overlay else None,
             users_own=not overlay,
             bootable=True,
         ),
-        DriveDevice(target=_target("sata", first + 1), path=f"{folder}/{names.answers}"),
+        DriveDevice(target=_target(bus, first + 1), bus=bus, path=f"{folder}/{names.answers}"),
         # A SATA drive cannot be plugged in later (libvirt.md §5), so one is kept empty.
-        DriveDevice(target=_target("sata", first + 2)),
+        DriveDevice(target=_target(bus, first + 2), bus=bus),
     )
     cards = tuple(
         Card(
@@ -157,9 +168,31 @@ def devices(
         )
         for index, network in enumerate(machine.networks)
     )
-    return Devices(
-        disks=tuple(disks), drives=drives, cards=cards, kvm=uses_kvm(machine.accelerator, host)
-    )
+    return Devices(disks=tuple(disks), drives=drives, cards=cards, kvm=_kvm(profile, host))
+
+
+def is_arm64(profile: Profile) -> bool:
+    """Whether the machine is an ARM one: QEMU's board `virt` instead of a PC."""
+    return profile.windows.architecture == "arm64"
+
+
+def bus_of(disk: Disk, profile: Profile) -> str:
+    """The bus of a disk. Without a driver disc, one that Windows has a driver for.
+
+    `virt` has no SATA, and Windows Setup does not install to USB disks.
+    """
+    if disk.bus is not None:
+        return disk.bus
+    if profile.media.drivers is not None:
+        return "virtio"
+    return "nvme" if is_arm64(profile) else "sata"
+
+
+def _kvm(profile: Profile, host: HostFacts) -> bool:
+    """For arm64 only where the profile insists: the probe is about x86_64."""
+    if is_arm64(profile):
+        return profile.machine.accelerator == "kvm"
+    return uses_kvm(profile.machine.accelerator, host)
 
 
 def port_services(profile: Profile, host: HostFacts, made: Devices) -> Mapping[str, int]:
@@ -199,6 +232,7 @@ def render(
         "ownership": Markup(
             format_ownership(Ownership(profile=profile.name, digest=digest, version=__version__))
         ),
+        "arm64": is_arm64(profile),
         "kvm": made.kvm,
         "memory_kib": machine.memory.bytes // 1024,
         "cpus": machine.cpus,

@@ -45,6 +45,8 @@ class MachinePlan:
     forwards: tuple[ForwardedPort, ...]
     users: tuple[str, ...]
     """Accounts a person can log on with."""
+    not_started: str = ""
+    """Why `up` refuses to carry it out, though it can be looked at; usually empty."""
 
     @property
     def digest(self) -> str:

@@ -16,7 +16,7 @@ class Disk(ProfileModel):
     size: Size = Size("64 GiB")
     """Virtual size; the file grows with use."""
     bus: Literal["virtio", "sata", "nvme"] | None = None
-    """Default: virtio with a driver disc, otherwise sata."""
+    """Default: virtio with a driver disc, otherwise sata (nvme for arm64)."""
 
 
 class Network(ProfileModel):
@@ -26,7 +26,7 @@ class Network(ProfileModel):
     """Name of a libvirt network. Default: `default` where the host has it, otherwise a user-mode
     network with forwards from loopback."""
     model: Literal["virtio", "e1000e"] | None = None
-    """Default: virtio with a driver disc, otherwise e1000e."""
+    """Default: virtio with a driver disc, otherwise e1000e (virtio for arm64)."""
     mac: MacAddress | None = None
     """Default: made from the machine's name."""
 
@@ -35,9 +35,9 @@ class Ready(ProfileModel):
     """When the machine counts as ready, and how long that may take."""
 
     when: Literal["agent", "serial", "power-off"] | None = None
-    """`agent`: the guest agent answers (needs a driver disc); `serial`: the guest says so on the
-    serial port; `power-off`: the guest turns itself off. Default: agent with a driver disc,
-    otherwise serial."""
+    """`agent`: the guest agent answers (needs a driver disc, and there is none for arm64);
+    `serial`: the guest says so on the serial port; `power-off`: the guest turns itself off.
+    Default: agent with a driver disc, otherwise serial."""
     within: Duration = Duration("90 min")
     """Time limit from the start of the machine."""
 

@@ -152,7 +152,14 @@ def _somebody_can_log_on(profile: Profile) -> Iterator[Finding]:
 
 
 def _ready(profile: Profile) -> Iterator[Finding]:
-    if profile.machine.ready.when == "agent" and profile.media.drivers is None:
+    if profile.machine.ready.when == "agent" and profile.windows.architecture == "arm64":
+        yield Finding(
+            path=("machine", "ready", "when"),
+            message="there is no guest agent for arm64",
+            rule="machine.ready-agent",
+            hint="use `when: serial`, or leave the key out",
+        )
+    elif profile.machine.ready.when == "agent" and profile.media.drivers is None:
         yield Finding(
             path=("machine", "ready", "when"),
             message="the guest agent comes from a driver disc, and none is given",
@@ -162,17 +169,29 @@ def _ready(profile: Profile) -> Iterator[Finding]:
 
 
 def _virtio_disks(profile: Profile) -> Iterator[Finding]:
+    other = "nvme" if profile.windows.architecture == "arm64" else "sata"
     for index, disk in enumerate(profile.machine.disks):
         if disk.bus == "virtio" and profile.media.drivers is None:
             yield Finding(
                 path=("machine", "disks", index, "bus"),
                 message="Windows Setup cannot see a virtio disk without a driver disc",
                 rule="machine.virtio-drivers",
-                hint="add media.drivers (virtio-win.iso), or use `bus: sata`",
+                hint=f"add media.drivers (virtio-win.iso), or use `bus: {other}`",
             )
 
 
 def _virtio_networks(profile: Profile) -> Iterator[Finding]:
+    if profile.windows.architecture == "arm64":
+        if profile.machine.networks and profile.media.drivers is None:
+            yield Finding(
+                path=("windows", "architecture"),
+                message="Windows for arm64 has no driver of its own for a network card, and no "
+                "driver disc is given",
+                rule="machine.virtio-drivers",
+                severity=Severity.WARNING,
+                hint="add media.drivers (virtio-win.iso); without it Windows has no network",
+            )
+        return
     for index, network in enumerate(profile.machine.networks):
         if network.model == "virtio" and profile.media.drivers is None:
             yield Finding(
@@ -181,6 +200,36 @@ def _virtio_networks(profile: Profile) -> Iterator[Finding]:
                 rule="machine.virtio-drivers",
                 severity=Severity.WARNING,
                 hint="add media.drivers (virtio-win.iso), or use `model: e1000e`",
+            )
+
+
+def _arm64(profile: Profile) -> Iterator[Finding]:
+    """Machines for arm64 have UEFI only, and no devices of a PC (QEMU's board `virt`)."""
+    if profile.windows.architecture != "arm64":
+        return
+    machine = profile.machine
+    if machine.firmware == "bios":
+        yield Finding(
+            path=("machine", "firmware"),
+            message="machines for arm64 have no BIOS",
+            rule="machine.architecture",
+            hint="use `firmware: secure-boot` or `firmware: uefi`",
+        )
+    for index, disk in enumerate(machine.disks):
+        if disk.bus == "sata":
+            yield Finding(
+                path=("machine", "disks", index, "bus"),
+                message="machines for arm64 have no SATA disks",
+                rule="machine.architecture",
+                hint="leave `bus` out: it is virtio with a driver disc, otherwise nvme",
+            )
+    for index, network in enumerate(machine.networks):
+        if network.model == "e1000e":
+            yield Finding(
+                path=("machine", "networks", index, "model"),
+                message="Windows for arm64 has no driver for an e1000e card",
+                rule="machine.architecture",
+                hint="leave `model` out, and add media.drivers (virtio-win.iso)",
             )
 
 
@@ -310,9 +359,18 @@ RULES = (
     Rule(_autologon_user, ("windows.autologon.user", "windows.users.name")),
     Rule(_autologon_administrator, ("windows.autologon.user", "windows.administrator")),
     Rule(_somebody_can_log_on, ("windows.users", "windows.administrator.password")),
-    Rule(_ready, ("machine.ready.when", "media.drivers")),
-    Rule(_virtio_disks, ("machine.disks.bus", "media.drivers")),
-    Rule(_virtio_networks, ("machine.networks.model", "media.drivers")),
+    Rule(_ready, ("machine.ready.when", "media.drivers", "windows.architecture")),
+    Rule(_virtio_disks, ("machine.disks.bus", "media.drivers", "windows.architecture")),
+    Rule(_virtio_networks, ("machine.networks.model", "media.drivers", "windows.architecture")),
+    Rule(
+        _arm64,
+        (
+            "windows.architecture",
+            "machine.firmware",
+            "machine.disks.bus",
+            "machine.networks.model",
+        ),
+    ),
     Rule(
         _hardware_checks,
         ("windows.product", "windows.hardware_checks", "machine.firmware", "machine.tpm"),

@@ -139,8 +139,9 @@ class Windows(ProfileModel):
 
     product: Product
     """Which Windows; compared with what is on the disc."""
-    architecture: Literal["amd64"] = "amd64"
-    """Processor architecture of Windows."""
+    architecture: Literal["amd64", "arm64"] = "amd64"
+    """Processor architecture of Windows. `arm64` is unproven: `plan`, `render` and `build` work,
+    `up` does not start such a machine."""
     edition: str | Annotated[int, Field(ge=1)] | None = None
     """Edition id, name or index, resolved against the disc. May be left out when it holds one."""
     computer_name: ComputerName | None = None

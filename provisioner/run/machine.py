@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
-from provisioner.errors import FailedError, InterruptedByUser, RefusedError
+from provisioner.errors import FailedError, HostError, InterruptedByUser, RefusedError
 from provisioner.plan.model import MachinePlan, differences, digest
 from provisioner.ports import DomainState
 from provisioner.run.execute import execute, finish, roll_back
@@ -66,6 +66,11 @@ def _up(compile_plan: Compile, world: World, options: UpOptions) -> Outcome:
     world.store.prepare()
     state = settle(world)
     plan = compile_plan(state.current.number if state else 1, _ports(state))
+    if plan.not_started:
+        raise HostError(
+            plan.not_started,
+            hint="`provisioner plan` shows it, and `provisioner build` writes its discs",
+        )
     _refuse_foreign(world, plan.name, state)
     wanted = _digest(plan, world)
     if state is None:

@@ -23,6 +23,9 @@ from provisioner.ports import DomainState
 from provisioner.run.waiting import Guest, pass_boot_prompt, wait_ready
 from provisioner.run.world import World
 
+START_LIMIT = 30.0
+"""Seconds that libvirt may take from paused to running, when somebody else has started it."""
+
 Undo = tuple[str, str]
 """What removes a step's result: `file`, `domain` or `power`, and its subject."""
 
@@ -64,9 +67,7 @@ def perform(step: Step, world: World, guest: Guest) -> None:
         case DefineDomain():
             hypervisor.define(step.xml)
         case StartDomain():
-            record = hypervisor.domain(step.name)
-            if record is None or record.state is not DomainState.RUNNING:
-                hypervisor.start(step.name)
+            _start(world, step.name)
         case PassBootPrompt():
             pass_boot_prompt(step, guest)
         case WaitReady():
@@ -75,6 +76,33 @@ def perform(step: Step, world: World, guest: Guest) -> None:
             remove_answer_disc(world, step.name, step.target, step.file_name)
         case _:
             assert_never(step)
+
+
+def _start(world: World, name: str) -> None:
+    """Powers it on. What a killed run had asked for may still be under way: then waits for that."""
+    hypervisor, clock = world.hypervisor, world.clock
+    record = hypervisor.domain(name)
+    if record is not None and record.state is DomainState.RUNNING:
+        return
+    try:
+        hypervisor.start(name)
+    except FailedError:
+        if not _was_begun_before(world, name):
+            raise
+        deadline = clock.monotonic() + START_LIMIT
+        while clock.monotonic() < deadline:
+            record = hypervisor.domain(name)
+            if record is None or record.state in (DomainState.OFF, DomainState.CRASHED):
+                raise
+            if record.state is DomainState.RUNNING:
+                return
+            clock.sleep(0.5)
+        raise
+
+
+def _was_begun_before(world: World, name: str) -> bool:
+    begun = [entry for entry in world.store.journal.entries() if entry.undo == ("power", name)]
+    return len(begun) > 1
 
 
 def remove_answer_disc(world: World, domain: str, target: str, file_name: str) -> None:
@@ -98,8 +126,8 @@ def undo(kind: Undo, world: World) -> None:
             remove_domain(world, subject)
         case "power":
             record = hypervisor.domain(subject)
-            if record and record.ownership and record.state is not DomainState.OFF:
-                hypervisor.destroy(subject)
+            if record and record.ownership:
+                hypervisor.destroy(subject)  # even if it is off: a killed run may be starting it
         case _:
             raise FailedError(f"the journal asks to undo {what!r}, which this version cannot")
 
@@ -109,6 +137,5 @@ def remove_domain(world: World, name: str) -> None:
     record = world.hypervisor.domain(name)
     if record is None or record.ownership is None:
         return
-    if record.state is not DomainState.OFF:
-        world.hypervisor.destroy(name)
+    world.hypervisor.destroy(name)  # even if it is off: a killed run may be starting it
     world.hypervisor.undefine(name)

@@ -113,7 +113,7 @@ def contents(disc: Path, folder: Path) -> dict[str, bytes]:
 def matches(planned: str, written: bytes) -> bool:
     """The text that `plan` shows is what is on the disc, but for the secrets it masks."""
     text = written.decode("utf-8-sig").replace("\r\n", "\n")
-    pieces = re.split(r"<<[^<>]+>>", planned.replace("\r\n", "\n"))
+    pieces = re.split(r"\[secret [^]]+\]", planned.replace("\r\n", "\n"))
     return re.fullmatch("(?s:.+?)".join(map(re.escape, pieces)), text) is not None
 
 

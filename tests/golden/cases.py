@@ -7,11 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provisioner.media.editions import resolve_edition
 from provisioner.media.facts import Edition, MediaFacts
 from provisioner.profile.load import load_profile
 from provisioner.profile.model import Profile
 from provisioner.resources import Resources, shipped_folder
-from tests.golden.media import driver_disc, edition, install_disc, windows_11
+from tests.golden.media import (
+    driver_disc,
+    edition,
+    install_disc,
+    server_disc,
+    windows_11,
+    windows_11_ltsc,
+)
 
 ADMIN = {"name": "dev", "groups": ["Administrators"], "password": {"env": "DEV_PASSWORD"}}
 METACHARACTERS = "&<>\"'^%!|()`$;,=~#@[]{}\\/*?+-_.: ‘’‚‛äß€漢😀"
@@ -61,6 +69,17 @@ def _windows_11(name: str, *, drivers: bool = False, **profile: Any) -> Case:
         profile=_profile(name, **profile),
         install=install,
         edition=pro,
+        drivers=driver_disc() if drivers else None,
+    )
+
+
+def _arm64(name: str, *, drivers: bool = False, **profile: Any) -> Case:
+    image = edition("Professional", index=6, architecture="arm64")
+    return Case(
+        name=name,
+        profile=_profile(name, architecture="arm64", **profile),
+        install=install_disc(image),
+        edition=image,
         drivers=driver_disc() if drivers else None,
     )
 
@@ -160,6 +179,8 @@ def cases() -> tuple[Case, ...]:
             profile=_profile("vl"),
             volume_licence=True,
         ),
+        _arm64("arm64"),
+        _arm64("arm64-drivers", drivers=True, remote={"rdp": True, "winrm": "https"}),
         _windows_11("own-key", product_key={"file": "/keys/win11.txt"}),
         _other(
             "own-key-unknown-edition",
@@ -193,25 +214,42 @@ def cases() -> tuple[Case, ...]:
 
 
 def _shipped_profiles() -> tuple[Case, ...]:
-    install, pro = windows_11()
-    server = edition("ServerStandard", index=2, installation_type="Server")
+    """Every shipped profile on the disc it is for; some with drivers too."""
+    install, _ = windows_11()
+    windows_10 = install_disc(
+        edition("Core", build=19045), edition("Professional", index=6, build=19045)
+    )
+    ltsc, evaluation = windows_11_ltsc(), windows_11_ltsc(evaluation=True)
+    server_2022, server_2019 = server_disc(build=20348), server_disc(build=17763)
     return (
-        Case(
-            name="shipped-windows-11", profile=_shipped("windows-11"), install=install, edition=pro
-        ),
-        Case(
-            name="shipped-windows-server-2025",
-            profile=_shipped("windows-server-2025"),
-            install=install_disc(server),
-            edition=server,
-        ),
-        Case(
-            name="shipped-demo",
-            profile=_shipped("demo"),
-            install=install,
-            edition=pro,
-            drivers=driver_disc(),
-        ),
+        _on_disc("windows-11", install),
+        _on_disc("windows-10", windows_10),
+        _on_disc("windows-10", windows_10, drivers=True),
+        _on_disc("windows-11-ltsc", ltsc),
+        _on_disc("windows-11-ltsc", ltsc, drivers=True),
+        _on_disc("windows-11-ltsc", evaluation, variant="-evaluation"),
+        _on_disc("windows-server-2025", server_disc(build=26100)),
+        _on_disc("windows-server-2022", server_2022),
+        _on_disc("windows-server-2022", server_2022, drivers=True),
+        _on_disc("windows-server-2019", server_2019),
+        _on_disc("windows-server-2019", server_2019, drivers=True),
+        _on_disc("demo", install, drivers=True, variant=""),
+    )
+
+
+def _on_disc(
+    profile: str, install: MediaFacts, *, drivers: bool = False, variant: str | None = None
+) -> Case:
+    """A shipped profile as it is; the edition is the one that its words find on the disc."""
+    loaded = _shipped(profile)
+    if variant is None:
+        variant = "-drivers" if drivers else ""
+    return Case(
+        name=f"shipped-{profile}{variant}",
+        profile=loaded,
+        install=install,
+        edition=resolve_edition(install, loaded.windows.edition),
+        drivers=driver_disc() if drivers else None,
     )
 
 

@@ -26,15 +26,17 @@ def edition(
     build: int = 26100,
     installation_type: str = "Client",
     languages: Sequence[str] = ("en-US",),
+    architecture: str = "amd64",
 ) -> Edition:
     """One image as the WIM's XML describes it."""
     if installation_type == "Client":
         name = f"Windows {11 if build >= 22000 else 10} {_CLIENTS.get(edition_id, edition_id)}"
         display = name
     else:
-        core = " (Desktop Experience)" if installation_type == "Server" else ""
+        desktop = installation_type == "Server"
+        core = " (Desktop Experience)" if desktop else ""
         plain = edition_id.removesuffix("Eval").removeprefix("Server")
-        name = f"Windows Server {_YEARS[build]} SERVER{plain.upper()}"
+        name = f"Windows Server {_YEARS[build]} SERVER{plain.upper()}{'' if desktop else 'CORE'}"
         evaluation = " Evaluation" if edition_id.endswith("Eval") else ""
         display = f"Windows Server {_YEARS[build]} {plain}{evaluation}{core}"
     return Edition(
@@ -44,7 +46,7 @@ def edition(
         description=display,
         edition_id=edition_id,
         installation_type=installation_type,
-        architecture="amd64",
+        architecture=architecture,
         version=(10, 0, build, 1742),
         languages=tuple(languages),
         default_language=languages[0],
@@ -59,15 +61,16 @@ def install_disc(
     volume_licence: bool = False,
 ) -> MediaFacts:
     """An installation disc with these editions."""
+    architecture = editions[0].architecture
     return MediaFacts(
         path=Path("/iso/install.iso"),
         kind=MediaKind.WINDOWS_SETUP,
         evidence=("sources/install.wim",),
         fingerprint=Fingerprint(size=6 * GIB, digest="0" * 64),
-        label="CCCOMA_X64FRE_EN-US_DV9",
+        label=f"CCCOMA_{'A64' if architecture == 'arm64' else 'X64'}FRE_EN-US_DV9",
         editions=editions,
         languages=tuple(languages),
-        architecture="amd64",
+        architecture=architecture,
         evaluation=evaluation,
         volume_licence=volume_licence,
     )
@@ -78,6 +81,32 @@ def windows_11() -> tuple[MediaFacts, Edition]:
     home = edition("Core", index=1)
     pro = edition("Professional", index=6)
     return install_disc(home, pro), pro
+
+
+def windows_11_ltsc(*, evaluation: bool = False) -> MediaFacts:
+    """A disc of Windows 11 Enterprise LTSC 2024: for volume licences, or the evaluation."""
+    if evaluation:
+        return install_disc(edition("EnterpriseSEval"), evaluation=True)
+    images = (edition("EnterpriseS"), edition("IoTEnterpriseS", index=2))
+    return install_disc(*images, volume_licence=True)
+
+
+def server_disc(*, build: int, evaluation: bool = False) -> MediaFacts:
+    """A disc of a server as Microsoft makes it: Standard and Datacenter, Core before desktop.
+
+    With a desktop or without, the edition id is the same (windows-setup.md §7.2).
+    """
+    ids = ("ServerStandard", "ServerStandard", "ServerDatacenter", "ServerDatacenter")
+    images = (
+        edition(
+            name + ("Eval" if evaluation else ""),
+            index=number,
+            build=build,
+            installation_type="Server" if number % 2 == 0 else "Server Core",
+        )
+        for number, name in enumerate(ids, start=1)
+    )
+    return install_disc(*images, evaluation=evaluation)
 
 
 def driver_disc() -> MediaFacts:
@@ -92,6 +121,13 @@ def driver_disc() -> MediaFacts:
                     Extent(offset=offset, length=4096),
                 )
                 offset += 4096
+    arm64 = 64 * 1024 * 1024
+    for driver in ("Balloon", "NetKVM", "viogpudo", "viostor"):
+        for suffix in ("cat", "inf", "pdb", "sys"):
+            files[f"{driver}/w11/ARM64/{driver.lower()}.{suffix}"] = (
+                Extent(offset=arm64, length=4096),
+            )
+            arm64 += 4096
     for path in ("guest-agent/qemu-ga-x86_64.msi", "virtio-win-gt-x64.msi"):
         files[path] = (Extent(offset=offset, length=1024 * 1024),)
         offset += 1024 * 1024

@@ -156,7 +156,7 @@ class Running:
 
 @dataclass
 class Home:
-    """Folders below a short one: UNIX sockets of guests lie in them (docs/facts/libvirt.md §3.5)."""
+    """Folders below a short one: guests' UNIX sockets lie in them (docs/facts/libvirt.md §3.5)."""
 
     folder: Path
     media: Media

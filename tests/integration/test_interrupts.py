@@ -87,3 +87,15 @@ def test_kill_at_a_random_moment(remedy: str, home: Home) -> None:
             done = home.run("delete", "m1", "--yes", expect=None)
             assert done.code in (0, 4), done
             assert home.json("list").events == []
+
+
+def test_kill_while_libvirt_starts_the_machine(home: Home) -> None:
+    """What the killed run had asked for goes on; the next one waits for that."""
+    home.direct_guest("standin.poweroff=1")
+    profile = home.profile("machine: {ready: {when: power-off}}\n")
+    running = home.start("up", profile)
+    running.wait_for_step("start m1")
+    time.sleep(random.uniform(0.1, 0.8))
+    running.signal(signal.SIGKILL)
+    running.finish()
+    assert home.json("up", profile).event("up")["phase"] == "ready"

@@ -177,6 +177,9 @@ class _Places:
         text = self._lines[line - 1]
         if len(text) > _LONGEST_LINE:
             return None
+        if commands.holds_password(text):
+            return None
         if self._secret is None:
-            return None if _MAY_BE_SECRET.search(text) else text
+            # What is no XML has no elements to tell secrets by: only lines with a tag are shown.
+            return None if _MAY_BE_SECRET.search(text) or "<" not in text else text
         return None if line - self._first in self._secret else text

@@ -27,7 +27,10 @@ _REBOOTS = re.compile(
 )
 _LETTER = re.compile(r"^\s*([A-Za-z]):[\\/]")
 _PASSWORD = re.compile(
-    r"\bnet1?(?:\.exe)?\s+user\s+\S+\s+(?![/*\"']|\*)\S+|(?:/|--?)(?:p|password|pass|pw)[:=]\S",
+    r"\bnet1?(?:\.exe)?\s+user\s+\S+\s+(?![/*])\S"
+    r"|(?:/|--?)(?:p|password|pass|pw)[:=]\S"
+    r"|\bConvertTo-SecureString\b(?=.*-AsPlainText)"
+    r"|\bDefaultPassword\b.*?/d\s+\S",
     re.IGNORECASE,
 )
 
@@ -51,6 +54,11 @@ def check(file: AnswerFile) -> Iterator[Finding]:
     yield from _drivers(file)
 
 
+def holds_password(line: str) -> bool:
+    """Whether a command line looks as if a password stood in it."""
+    return _PASSWORD.search(line) is not None
+
+
 def _command(element: Element, where: str) -> Iterator[Finding]:
     line = element.value
     if not line or "\n" in line:
@@ -69,7 +77,7 @@ def _command(element: Element, where: str) -> Iterator[Finding]:
             "lint.command",
             element,
             f"{operator[0]} means nothing here: no shell reads this line",
-            f'put it into a shell: cmd.exe /c "{line[:40]}{"..." if len(line) > 40 else ""}"',
+            'put it into a shell: cmd.exe /c "..."',
         )
     elif program.lower().endswith((".ps1", ".msi", ".vbs", ".reg")):
         suffix = program.lower().rpartition(".")[2]
@@ -85,12 +93,11 @@ def _command(element: Element, where: str) -> Iterator[Finding]:
             f"a .{suffix} file is no program that Windows can start",
             f"begin with {starter}",
         )
-    if found := _PASSWORD.search(bare):
+    if holds_password(line):
         yield note(
             "lint.secret-in-command",
             element,
-            f"a password seems to stand in this command, behind {found[0].split()[0][:12]}; "
-            "command lines are written to Setup's logs",
+            "a password seems to stand in this command; command lines are written to Setup's logs",
             "let a script on the medium hold it, and delete that",
         )
     if where != "logon" and (found := _FOLKLORE.search(line)):

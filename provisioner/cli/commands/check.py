@@ -13,9 +13,10 @@ from provisioner.cli.completion import completes
 from provisioner.cli.options import connect_option, profile_options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from provisioner.cli.session import Session
+    from provisioner.errors import Problem
 
 HELP = "find mistakes in a profile before anything boots"
 
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     from provisioner.cli.console import count_line
     from provisioner.cli.session import places
     from provisioner.errors import ProfileError, UsageError, exit_code_of
-    from provisioner.plan.checks import check_discs, check_hardware, check_host
+    from provisioner.plan.checks import check_discs, check_hardware, check_host, in_order
 
     if arguments.profile is None:
         raise UsageError("which profile?", hint="`provisioner check PROFILE`, or --explain RULE")
@@ -68,15 +69,20 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
             loaded.profile.name, arguments.connect or loaded.profile.machine.connect
         )
         problems += check_host(loaded.profile, hypervisor.facts(), find)
-    session.console.problems(problems)
+    session.console.problems(in_order(problems))
     session.console.say(f"{count_line(problems)}; nothing was written.{_more(problems)}")
     return exit_code_of(problems)
 
 
-def _more(problems: Iterable[Any]) -> str:
-    """Where to read more about the first finding."""
-    first = next(iter(problems), None)
-    return f"  provisioner check --explain {first.rule}" if first is not None else ""
+def _more(problems: Sequence[Problem]) -> str:
+    """Where to read more about the first of the worst findings."""
+    from provisioner.errors import Severity
+
+    for severity in Severity:
+        for problem in problems:
+            if problem.severity is severity:
+                return f"  provisioner check --explain {problem.rule}"
+    return ""
 
 
 def _explain(rule: str, session: Session) -> int:

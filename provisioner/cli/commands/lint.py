@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
 
     console = session.console
     purpose = _purpose(arguments)
-    problems = []
+    problems: list[Problem] = []
     for name in arguments.files:
         shown = "<stdin>" if name == STANDARD_INPUT else name
         found = lint(_read(name, session), file=shown, purpose=purpose)

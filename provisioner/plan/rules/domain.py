@@ -15,6 +15,8 @@ from provisioner.profile.model import Profile
 
 INBOX_CD_BUSES = ("sata", "ide")
 """Controllers that every Windows Setup has a driver for (windows-setup.md §2.2)."""
+INBOX_USB3 = 9200
+"""Windows 8: Windows 7 has no driver for the controllers of today's USB (same place)."""
 OLD_CPUS = frozenset(
     {
         "486", "athlon", "conroe", "core2duo", "coreduo", "kvm32", "kvm64", "n270", "opteron_g1",
@@ -36,17 +38,22 @@ def check_domain(
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError as error:  # render has looked already
         raise FailedError(f"{_TEMPLATE} rendered no XML: {error}") from error
-    yield from _drives(profile, root)
+    yield from _drives(profile, root, edition)
     yield from _firmware(profile, root)
     yield from _processor(root, edition)
 
 
-def _drives(profile: Profile, root: ElementTree.Element) -> Iterator[Problem]:
+def _drives(
+    profile: Profile, root: ElementTree.Element, edition: Edition | None
+) -> Iterator[Problem]:
+    inbox: tuple[str, ...] = INBOX_CD_BUSES
+    if edition is not None and edition.version[2] >= INBOX_USB3:
+        inbox += ("usb",)
     for disk in root.iterfind("./devices/disk"):
         target = disk.find("target")
         bus = (target.get("bus") if target is not None else None) or "ide"
         match disk.get("device", "disk"):
-            case "cdrom" if bus not in INBOX_CD_BUSES:
+            case "cdrom" if bus not in inbox:
                 yield _problem(
                     "machine.cdrom-bus",
                     f"a CD-ROM drive is on {bus}, which Windows Setup has no driver for",

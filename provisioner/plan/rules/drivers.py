@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from provisioner.answers.drivers import WITH_AGENT
 from provisioner.errors import MediaError, Problem, Severity
 from provisioner.media.facts import Edition, MediaFacts, MediaKind
 from provisioner.media.virtio import DRIVERS, guest_tools, os_folders, select, version
@@ -50,7 +51,8 @@ def _missing(
         needed.append("virtio-blk")
     if any(network.model in (None, "virtio") for network in machine.networks):
         needed.append("virtio-net")
-    needed.append("virtio-serial")
+    if edition.architecture in WITH_AGENT:
+        needed.append("virtio-serial")
     for device in needed:
         try:
             select(
@@ -67,7 +69,8 @@ def _missing(
                 place=places("media.drivers"),
                 hint=error.hint,
             )
-    if guest_tools(disc, architecture=edition.architecture).agent is None:
+    has_agent = guest_tools(disc, architecture=edition.architecture).agent is not None
+    if edition.architecture in WITH_AGENT and not has_agent:
         yield Problem(
             rule="media.agent-missing",
             message=f"{disc.path.name} has no guest agent for {edition.architecture}",

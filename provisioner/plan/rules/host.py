@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 
 from provisioner.errors import Problem, Severity
-from provisioner.plan.domain import uses_kvm
+from provisioner.plan.domain import NOT_STARTED, bus_of, is_arm64, uses_kvm
 from provisioner.plan.rules.given import GIB, Places
 from provisioner.ports import HostFacts, Mode
 from provisioner.profile.model import Profile
@@ -14,6 +14,48 @@ from provisioner.profile.model import Profile
 
 def check_host(profile: Profile, host: HostFacts, places: Places) -> Iterator[Problem]:
     """Everything this host cannot do for the profile."""
+    machine = profile.machine
+    if is_arm64(profile):
+        yield Problem(
+            rule="host.architecture",
+            severity=Severity.WARNING,
+            message=NOT_STARTED,
+            place=places("windows.architecture"),
+            hint="`plan`, `render` and `build` show everything that would be made; "
+            "docs/unproven.md says what has to be tried",
+        )
+    else:
+        yield from _pc(profile, host, places)
+    for index, disk in enumerate(machine.disks):
+        if bus_of(disk, profile) == "nvme" and "nvme" not in host.disk_buses:
+            yield Problem(
+                rule="host.disk-bus",
+                message="this host's libvirt has no nvme disks",
+                place=places(f"machine.disks[{index}].bus"),
+                hint="give a driver disc (media.drivers): then disks are on virtio"
+                if is_arm64(profile)
+                else "use sata, which needs no driver either",
+            )
+    yield from _networks(profile, host, places)
+    if machine.memory.bytes > host.memory_bytes:
+        yield Problem(
+            rule="host.memory",
+            message=f"the machine wants {machine.memory}, and this host has "
+            f"{host.memory_bytes / GIB:.1f} GiB",
+            place=places("machine.memory"),
+            hint="give it less memory",
+        )
+    free = host.storage.free_bytes
+    if free is not None and free < 2 * GIB:
+        yield Problem(
+            rule="host.space",
+            message=f"{host.storage.folder} has only {free / GIB:.1f} GiB left",
+            hint="make room, or choose another pool with `machine.pool`",
+        )
+
+
+def _pc(profile: Profile, host: HostFacts, places: Places) -> Iterator[Problem]:
+    """Firmware, TPM and processor: the facts of a host are about x86_64 and its board q35."""
     machine = profile.machine
     if machine.firmware not in host.firmwares:
         names = {
@@ -36,15 +78,6 @@ def check_host(profile: Profile, host: HostFacts, places: Places) -> Iterator[Pr
             hint="install swtpm (Debian and Ubuntu: apt install swtpm swtpm-tools), or set "
             "`machine.tpm: false`",
         )
-    for index, disk in enumerate(machine.disks):
-        if disk.bus == "nvme" and "nvme" not in host.disk_buses:
-            yield Problem(
-                rule="host.disk-bus",
-                message="this host's libvirt has no nvme disks",
-                place=places(f"machine.disks[{index}].bus"),
-                hint="use sata, which needs no driver either",
-            )
-    yield from _networks(profile, host, places)
     if machine.accelerator == "kvm" and not host.accelerator.kvm:
         yield Problem(
             rule="host.kvm",
@@ -59,21 +92,6 @@ def check_host(profile: Profile, host: HostFacts, places: Places) -> Iterator[Pr
             severity=Severity.WARNING,
             message=f"no KVM ({reason}): the processor is emulated, ten to thirty times slower",
             hint="an installation of Windows then takes hours; raise `machine.ready.within`",
-        )
-    if machine.memory.bytes > host.memory_bytes:
-        yield Problem(
-            rule="host.memory",
-            message=f"the machine wants {machine.memory}, and this host has "
-            f"{host.memory_bytes / GIB:.1f} GiB",
-            place=places("machine.memory"),
-            hint="give it less memory",
-        )
-    free = host.storage.free_bytes
-    if free is not None and free < 2 * GIB:
-        yield Problem(
-            rule="host.space",
-            message=f"{host.storage.folder} has only {free / GIB:.1f} GiB left",
-            hint="make room, or choose another pool with `machine.pool`",
         )
 
 

@@ -86,7 +86,8 @@ def _languages(
     locale = profile.windows.locale
     held = {language.casefold() for language in install.languages}
     if locale.setup is not None and held and str(locale.setup).casefold() not in held:
-        new = edition is not None and edition.version[2] >= KEY_PAGE_BUILD
+        build = edition.version[2] if edition is not None else install.build
+        new = build is not None and build >= KEY_PAGE_BUILD
         yield Problem(
             rule="media.setup-language",
             severity=Severity.ERROR if new else Severity.WARNING,

@@ -222,6 +222,31 @@ def test_no_finding_shows_a_secret(changes: tuple[tuple[str, str], ...]) -> None
             assert SECRET not in shown and key not in shown
 
 
+COMMAND = '<CommandLine>powershell.exe -NoProfile -Command "Get-Item C:\\ | Out-Null"'
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "net user dev hunter2 /add",
+        "net user dev hunter2 /add &amp;&amp; tool.exe",
+        "tool.exe /password:hunter2 &gt; log",
+        'tool.exe --pass=hunter2 "open',
+        "powershell -Command ConvertTo-SecureString hunter2 -AsPlainText -Force",
+        "reg add HKLM\\X /v DefaultPassword /t REG_SZ /d hunter2 /f",
+    ],
+)
+def test_no_finding_shows_a_password_of_a_command(command: str) -> None:
+    problems = found(changed((COMMAND, f"<CommandLine>{command}")))
+    assert "lint.secret-in-command" in {problem.rule for problem in problems}
+    assert "hunter2" not in str(problems)
+
+
+def test_a_value_on_a_line_of_its_own_is_not_shown_either() -> None:
+    broken = changed(("UABhAHMAcwB3ADAAcgBkACEAUABhAHMAcwB3AG8AcgBkAA==", "\nhunter2&x\n"))
+    assert "hunter2" not in str(lint(broken, file="a.xml"))
+
+
 # --- versions -------------------------------------------------------------------------------------
 
 

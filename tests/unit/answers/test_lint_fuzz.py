@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from provisioner.answers.lint import MOST_FINDINGS, TARGETS, Purpose, lint
+from provisioner.answers.settings import SettingsTableError, read_table
 from provisioner.plan.rules.sarif import sarif
 from tests.unit.answers.answer_files import GOOD
 
@@ -86,6 +88,14 @@ def test_any_bytes(data: bytes) -> None:
 def test_any_text_as_a_value(text: str) -> None:
     data = GOOD.replace("W. Europe Standard Time", text.replace("<", "&lt;"))
     _checked(data.encode("utf-8", "surrogatepass"), Purpose())
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.lists(st.lists(st.text(max_size=12), min_size=1, max_size=12), max_size=6))
+def test_any_table(rows: list[list[str]]) -> None:
+    text = "\n".join("\t".join(row) for row in rows)
+    with contextlib.suppress(SettingsTableError):
+        read_table(text)
 
 
 def test_a_guard_taken_away_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -91,7 +90,7 @@ def test_a_map_as_a_file(home: Home) -> None:
     assert done.returncode == 0
     assert "drawn: " in done.stderr
     ET.fromstring((home.work / "disc.svg").read_bytes())
-    assert sorted(os.listdir(home.work)) == ["Win11.iso", "disc.svg"]
+    assert sorted(path.name for path in home.work.iterdir()) == ["Win11.iso", "disc.svg"]
 
 
 @pytest.mark.parametrize(

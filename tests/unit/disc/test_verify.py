@@ -39,9 +39,11 @@ def offset_of(image: Path, path: str) -> int:
         return view.find(path).extents[0].offset
 
 
-def changed(image: Path, at: int, data: bytes = b"\xa5\x5a") -> Path:
+def changed(image: Path, at: int, data: bytes | None = None) -> Path:
     other = image.with_name("changed.iso")
     content = bytearray(image.read_bytes())
+    if data is None:
+        data = bytes(byte ^ 0xFF for byte in content[at : at + 2])
     content[at : at + len(data)] = data
     other.write_bytes(content)
     return other

@@ -166,7 +166,7 @@ def test_a_bare_boot_wim(tmp_path: Path, boot: Path) -> None:
     in_image(tmp_path, boot, 2, "Autounattend.xml", answers("windowsPE"))
     (found,) = inspect(boot).answers
     assert found.path == "boot.wim, image 2: Autounattend.xml"
-    assert found.passes == ("windowsPE",)
+    assert found.passes == found.wins == ("windowsPE",)
 
 
 def test_passes() -> None:

@@ -24,7 +24,7 @@ from tests.unit.media.certificates import (
     WINDOWS_2023,
     make_loader,
 )
-from tests.unit.media.discs import make_bridge, run
+from tests.unit.media.discs import CLIENT, PE, make_bridge, make_wim, run
 from tests.unit.media.sticks import make_boot_image
 
 MEMTEST_32 = Path("/boot/memtest86+ia32.efi")
@@ -146,6 +146,32 @@ def test_loaders_of_a_disc(certificates: Path, tmp_path: Path) -> None:
     with opened(path) as window:
         assert [(c.path, c.sound) for c in verify(window, facts)] == [
             ("efi/boot/bootx64.efi", True)
+        ]
+
+
+@pytest.mark.parametrize(
+    ("on_disc", "spare"),
+    [(WINDOWS_2011, (Authority.WINDOWS_2023,)), (WINDOWS_2023, None)],
+)
+def test_the_new_loader_inside_boot_wim(
+    certificates: Path, tmp_path: Path, on_disc: str, spare: tuple[Authority, ...] | None
+) -> None:
+    """Where the disc needs the revoked certificate, and boot.wim has what does not."""
+    boot = make_wim(tmp_path / "boot.wim", PE)
+    new = make_loader(certificates, WINDOWS_2023)
+    command = f"add {new} /Windows/Boot/EFI_EX/bootmgfw_EX.efi"
+    run(["wimlib-imagex", "update", boot, "2", "--command", command])
+    files: dict[str, bytes | Path] = {
+        "efi/boot/bootx64.efi": make_loader(certificates, on_disc),
+        "sources/boot.wim": boot,
+        "sources/install.wim": make_wim(tmp_path / "install.wim", CLIENT[:1]),
+    }
+    found = inspect(make_bridge(tmp_path / "w.iso", files, boot=())).spare_loaders
+    if spare is None:
+        assert found == ()
+    else:
+        assert [(loader.path, loader.authorities) for loader in found] == [
+            ("sources/boot.wim, image 2: Windows/Boot/EFI_EX/bootmgfw_EX.efi", spare)
         ]
 
 

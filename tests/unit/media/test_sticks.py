@@ -262,6 +262,17 @@ def test_files_cannot_multiply_a_chain(tmp_path: Path) -> None:
     assert process_time() - before < 10
 
 
+def test_a_chain_past_the_end_of_its_table(tmp_path: Path) -> None:
+    """The boot sector claims more clusters than the table has room for, right at a page's end."""
+    path = make_fat(tmp_path / "p.img", {"x": b"x" * 600}, size=40 * MIB, bits=32, label="P")
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, 36, 128)  # sectors of a table: one page of ours
+    struct.pack_into("<I", data, 32, 1 << 20)  # sectors in all
+    struct.pack_into("<I", data, 44, 16384)  # the root begins where the next page would
+    path.write_bytes(data)
+    assert "too short" in inspect(path).remarks[-1]
+
+
 @pytest.mark.parametrize(
     ("at", "form", "value"),
     [

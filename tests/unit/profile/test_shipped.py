@@ -12,6 +12,17 @@ from provisioner.profile.units import Size
 from provisioner.resources import Resources, shipped_folder
 from provisioner.secret import Generated
 
+DESKTOP = "Standard Desktop Experience"
+SHIPPED = (
+    "demo",
+    "windows-10",
+    "windows-11",
+    "windows-11-ltsc",
+    "windows-server-2019",
+    "windows-server-2022",
+    "windows-server-2025",
+)
+
 
 def test_windows_11(desk: Any) -> None:
     loaded = desk.load("windows-11", media={"install": "Win11.iso"})
@@ -39,6 +50,35 @@ def test_windows_server_2025(desk: Any) -> None:
     assert loaded.profile.windows.edition == "Standard Desktop Experience"
     assert loaded.profile.windows.administrator.password == Generated(generate=20)
     assert len(computer_name(loaded.profile)) <= 15
+
+
+@pytest.mark.parametrize(
+    ("name", "product", "edition", "firmware", "tpm"),
+    [
+        ("windows-10", "windows-10", "Professional", "secure-boot", False),
+        ("windows-11-ltsc", "windows-11", "EnterpriseS", "secure-boot", True),
+        ("windows-server-2022", "windows-server-2022", DESKTOP, "secure-boot", True),
+        ("windows-server-2019", "windows-server-2019", DESKTOP, "secure-boot", False),
+    ],
+)
+def test_the_others(
+    desk: Any, name: str, product: str, edition: str, firmware: str, tpm: bool
+) -> None:
+    loaded = desk.load(name)
+    windows, machine = loaded.profile.windows, loaded.profile.machine
+    assert loaded.problems == ()
+    assert (windows.product, windows.edition) == (product, edition)
+    assert (machine.firmware, machine.tpm) == (firmware, tpm)
+    assert len(computer_name(loaded.profile)) <= 15
+    assert windows.remote.rdp
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_editors_find_the_schema(name: str) -> None:
+    path = shipped_folder() / f"profiles/{name}.yaml"
+    first, rest = path.read_text(encoding="utf-8").split("\n", 1)
+    assert first == "# yaml-language-server: $schema=../provisioner.schema.json"
+    assert rest.startswith("#\n# ")
 
 
 def test_demo(desk: Any) -> None:
@@ -79,6 +119,5 @@ def test_resources_prefer_the_user(tmp_path: Path) -> None:
     assert Resources(shipped).profiles() == ("a", "b")
 
 
-@pytest.mark.parametrize("name", ["windows-11", "windows-server-2025", "demo"])
-def test_they_are_shipped(name: str) -> None:
-    assert name in Resources(shipped_folder()).profiles()
+def test_they_are_shipped() -> None:
+    assert Resources(shipped_folder()).profiles() == SHIPPED
