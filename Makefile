@@ -4,10 +4,11 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv/bin
 SETUP := build/.setup
+TEST_SETUP := build/.setup-tests
 STANDIN := build/standin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo standin test check golden soak bench clean
+.PHONY: help setup demo standin test check golden soak fuzz bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -15,7 +16,10 @@ help: ## list the targets
 setup: $(SETUP) ## install system packages, a virtual environment and the package
 
 $(SETUP): pyproject.toml tools/setup tools/packages.txt
-	@PYTHON=$(PYTHON) tools/setup $@
+	@PYTHON=$(PYTHON) tools/setup tools/packages.txt $@
+
+$(TEST_SETUP): $(SETUP) tools/test-packages.txt
+	@PYTHON=$(PYTHON) tools/setup tools/test-packages.txt $@
 
 standin: $(SETUP) ## build the disc of the stand-in for Windows Setup
 	@$(VENV)/python -m tests.standin.build $(STANDIN)
@@ -23,7 +27,7 @@ standin: $(SETUP) ## build the disc of the stand-in for Windows Setup
 demo: standin ## the main job on real parts: a machine installs itself from the stand-in disc
 	@tools/demo $(STANDIN)
 
-test: $(SETUP) ## run every test
+test: $(TEST_SETUP) ## run every test
 	@tools/test
 
 check: $(SETUP) ## lint and types
@@ -31,16 +35,19 @@ check: $(SETUP) ## lint and types
 	$(VENV)/ruff check .
 	$(VENV)/mypy
 
-golden: $(SETUP) ## rewrite golden files and generated papers; read the diff before you commit it
+golden: $(TEST_SETUP) ## rewrite golden files and generated papers; read the diff before you commit it
 	$(VENV)/python -m pytest tests/golden --golden
 	$(VENV)/provisioner schema -o provisioner.schema.json
 	$(VENV)/python tools/reference
 	$(VENV)/python -m tools.manpage
 
-soak: $(SETUP) ## the long tests: kill -9 at twenty points of a real run
+soak: $(TEST_SETUP) ## the long tests: kill -9 at twenty points of a real run
 	$(VENV)/python -m pytest tests/boot -m soak --timeout 7200
 
-bench: standin ## compare with other tools side by side, as ratios
+fuzz: $(TEST_SETUP) ## ten minutes of damaged discs, images and answer files
+	$(VENV)/python -m tests.fuzz --seconds 600 --seed 1
+
+bench: standin $(TEST_SETUP) ## compare with other tools side by side, as ratios
 	@$(VENV)/python -m benchmarks
 
 clean: ## remove what the other targets built

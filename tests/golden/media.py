@@ -121,16 +121,14 @@ def driver_disc() -> MediaFacts:
                     Extent(offset=offset, length=4096),
                 )
                 offset += 4096
-    arm64 = 64 * 1024 * 1024
-    for driver in ("Balloon", "NetKVM", "viogpudo", "viostor"):
-        for suffix in ("cat", "inf", "pdb", "sys"):
-            files[f"{driver}/w11/ARM64/{driver.lower()}.{suffix}"] = (
-                Extent(offset=arm64, length=4096),
-            )
-            arm64 += 4096
     for path in ("guest-agent/qemu-ga-x86_64.msi", "virtio-win-gt-x64.msi"):
         files[path] = (Extent(offset=offset, length=1024 * 1024),)
         offset += 1024 * 1024
+    for driver in ("Balloon", "NetKVM", "viogpudo", "viostor"):
+        for suffix in ("cat", "inf", "pdb", "sys"):
+            path = f"{driver}/w11/ARM64/{driver.lower()}.{suffix}"
+            files[path] = (Extent(offset=offset, length=4096),)
+            offset += 4096
     return MediaFacts(
         path=Path("/iso/virtio-win.iso"),
         kind=MediaKind.VIRTIO_DRIVERS,

@@ -1,0 +1,126 @@
+"""`iso mount`: an image as a read-only folder, with the files of the side that has most."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from provisioner.disc.view import Item, View, opened_view
+from provisioner.errors import FailedError, HostError, RefusedError, UsageError
+from provisioner.host import mount
+
+_KERNEL_SIDES = {"UDF": "udf", "Rock Ridge": "iso9660", "Joliet": "iso9660", "ISO 9660": "iso9660"}
+
+
+class How(StrEnum):
+    """Who shows the files."""
+
+    AUTO = "auto"
+    KERNEL = "kernel"
+    FUSE = "fuse"
+
+
+def mount_image(image: Path, folder: Path, how: How) -> How:
+    """Mounts in the background; how it was done.
+
+    `AUTO` lets the kernel do it where that is allowed and knows the file system, and falls back to
+    FUSE, also where the kernel would show other files than we see. RefusedError for a folder that
+    is not empty or in use as a mount point.
+    """
+    image, folder = image.resolve(), folder.resolve()
+    _require_free(folder)
+    with opened_view(image) as view:
+        if how is not How.FUSE and (how is How.KERNEL or _kernel_can(view)):
+            _by_kernel(view, folder)
+            return How.KERNEL
+    mount.serve_in_background(
+        mount.own_command("iso", "mount", "--foreground", "--", str(image), str(folder)), folder
+    )
+    return How.FUSE
+
+
+def serve_image(image: Path, folder: Path) -> None:
+    """Mounts by FUSE and returns when it is unmounted."""
+    image, folder = image.resolve(), folder.resolve()
+    _require_free(folder)
+    with opened_view(image) as view:
+        nodes = nodes_of(view)
+    mount.serve(nodes, image, folder)
+
+
+def unmount_image(folder: Path) -> None:
+    """Unmounts a disc image. RefusedError where something else is mounted there."""
+    folder = folder.resolve()
+    found = mount.mounted_at(folder)
+    if found is None:
+        raise FailedError(f"nothing is mounted at {folder}")
+    if found.kind not in {f"fuse.{mount.SUBTYPE}", "udf", "iso9660"}:
+        raise RefusedError(
+            f"{folder} is no disc image: a file system of type {found.kind} is mounted there",
+            hint="umount unmounts anything",
+        )
+    mount.unmount(folder)
+
+
+def nodes_of(view: View) -> Mapping[str, mount.Node]:
+    """What a view looks like as a file system: nothing in it can be written."""
+    nodes = {"": mount.Node(mode=stat.S_IFDIR | 0o555)}
+    for item in view.items.values():
+        nodes[item.path] = _node(item)
+    return nodes
+
+
+def _node(item: Item) -> mount.Node:
+    if item.link is not None:
+        kind, default = stat.S_IFLNK, 0o777
+    else:
+        kind, default = (stat.S_IFDIR, 0o555) if item.folder else (stat.S_IFREG, 0o444)
+    mode = default if item.mode is None else item.mode & 0o555 | (0o444 if item.file else 0o555)
+    return mount.Node(
+        mode=kind | mode,
+        size=len(os.fsencode(item.link)) if item.link is not None else item.size,
+        modified=item.modified or 0,
+        link=item.link,
+        extents=tuple((extent.offset, extent.length) for extent in item.extents),
+    )
+
+
+def _require_free(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", hint=f"make it first: mkdir {folder}")
+    found = mount.mounted_at(folder)
+    if found is not None:
+        raise RefusedError(
+            f"{folder} is in use: {found.source} is mounted there",
+            hint=f"provisioner iso unmount {folder}",
+        )
+    try:
+        if any(folder.iterdir()):
+            raise RefusedError(f"{folder} is not empty", hint="name an empty folder")
+    except PermissionError as err:
+        raise HostError(f"{folder} may not be read by you") from err
+
+
+def _kernel_can(view: View) -> bool:
+    return os.geteuid() == 0 and mount.kernel_has(_KERNEL_SIDES[view.side])
+
+
+def _by_kernel(view: View, folder: Path) -> None:
+    filesystem = _KERNEL_SIDES[view.side]
+    if os.geteuid() != 0:
+        raise HostError("only root may mount by the kernel", hint="--how fuse needs no root")
+    if not mount.kernel_has(filesystem):
+        raise HostError(f"the kernel has no {filesystem}", hint="--how fuse needs no kernel module")
+    # Named, because the kernel's own guess may be the side with one README (WoeUSB#126).
+    mount.kernel_mount(view.window.path, folder, filesystem)
+    there = {name.casefold() for name in os.listdir(folder)}
+    wanted = {path.casefold() for path in view.items if "/" not in path}
+    if not wanted <= there:
+        mount.unmount(folder)
+        raise HostError(
+            f"the kernel shows other files of {view.window.path.name} than are on it",
+            hint="--how fuse shows them",
+        )
