@@ -1,4 +1,4 @@
-"""Roots of libvirt's embedded driver, one short folder a machine: `docs/facts/libvirt.md` §3.4, §3.5."""
+"""Roots of libvirt's embedded driver, one short folder a machine: `libvirt.md` §3.4, §3.5."""
 
 from __future__ import annotations
 

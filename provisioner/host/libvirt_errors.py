@@ -1,7 +1,7 @@
 """Turns libvirt's exceptions into ours: the one place where `libvirtError` is understood.
 
 The numbers are `virErrorNumber` (https://libvirt.org/html/libvirt-virterror.html); which of them
-comes when was measured: `docs/facts/libvirt.md` §2, §3, §5. libvirt's own text is quoted at the end of
+comes when was measured: `libvirt.md` §2, §3, §5. libvirt's own text is quoted at the end of
 a message, never alone: it is for the person who reports a bug.
 """
 

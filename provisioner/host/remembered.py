@@ -6,7 +6,6 @@ Opening a root takes half a second, and a look at it answers the same for every 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -69,7 +68,7 @@ def _sources() -> Iterator[str]:
 
 def _stamp(path: str) -> str:
     try:
-        status = os.stat(path)
+        status = Path(path).stat()
     except OSError:
         return "missing"
     return f"{status.st_size} {status.st_mtime_ns}"

@@ -1,6 +1,6 @@
 """Follows the file into which libvirt writes the guest's serial line.
 
-Who makes that file, with which mode, and when it is rotated differs by mode: `docs/facts/standin.md` §2.
+Who makes that file, with which mode, and when it is rotated differs by mode: `standin.md` §2.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def _master(
         disc.write_fp(out, blocksize=BLOCK)
         disc.close()
     except (PyCdlibException, struct.error, IndexError, ValueError) as err:
-        # All that pycdlib was seen to raise (docs/facts/libvirt.md §3.2a); its own words stay in the
+        # All that pycdlib was seen to raise (libvirt.md §3.2a); its own words stay in the
         # traceback. OSError and ours are not among them and pass.
         raise FailedError(
             "the disc could not be laid out",

@@ -174,7 +174,7 @@ def machine(
 
 
 def without_prompt(install_disc: Path, folder: Path) -> Path:
-    """An overlay over the disc whose UEFI boot entry is efisys_noprompt.bin (docs/facts/iso-usb.md §3).
+    """An overlay over the disc whose UEFI boot entry is efisys_noprompt.bin (iso-usb.md §3).
 
     The image is found by its content, since all readers of UDF are suspects here.
     """

@@ -25,7 +25,7 @@ from tests.standin.setup.settings_check import check_pass
 from tests.standin.setup.specialize import Identity, specialize
 
 CACHED = ("Windows/Panther/Unattend/unattend.xml", "Windows/Panther/unattend.xml")
-"""Copies on the disk in the order of their rank (docs/facts/windows-setup.md §2.1, rows 2 and 3)."""
+"""Copies on the disk in the order of their rank (windows-setup.md §2.1, rows 2 and 3)."""
 AGENT_INSTALLER = "qemu-ga-x86_64.msi"
 
 

@@ -1,4 +1,4 @@
-"""The setup phase: everything until the reboot from the disk (docs/facts/windows-setup.md §2, §3)."""
+"""The setup phase: everything until the reboot from the disk (windows-setup.md §2, §3)."""
 
 from __future__ import annotations
 

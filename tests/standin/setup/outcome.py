@@ -1,6 +1,6 @@
 """How a run of the stand-in ends early.
 
-Three different outcomes, as with Windows Setup (docs/facts/windows-setup.md §6.1): a file is silently
+Three different outcomes, as with Windows Setup (windows-setup.md §6.1): a file is silently
 ignored and an interactive page waits for a person, a component is ignored with a note, or a fatal
 dialog stops everything. The first and the last end in `SetupStopped`.
 """

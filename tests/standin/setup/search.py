@@ -1,4 +1,4 @@
-"""The implicit search for an answer file, in the documented order (docs/facts/windows-setup.md §2.1).
+"""The implicit search for an answer file, in the documented order (windows-setup.md §2.1).
 
 Rows of the table that do not exist here: the registry pointer and the root of %SYSTEMDRIVE%.
 """
