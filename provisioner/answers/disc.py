@@ -31,10 +31,12 @@ class AnswerDisc:
     """The file by which the guest finds this disc, `provision/machine-...`."""
     computer_name: str
     languages: locale.Languages
-    layout: layout.Layout
+    layout: layout.Layout | None
+    """None on a physical PC: Setup asks which disk."""
     product_key: keys.ProductKey
     autologon: logon.Autologon
-    ready_when: windows.ReadyWhen
+    ready_when: windows.ReadyWhen | None
+    """None on a physical PC: nobody waits for it."""
     drivers: driver_files.DriverFiles | None
     users: tuple[str, ...]
     """Accounts a person can log on with, the one that logs on first in front."""
@@ -83,16 +85,23 @@ def compose(
         )
     machine, server = profile.machine, windows.is_server(edition)
     languages = locale.choose(profile.windows.locale, install, edition)
+    virtual = profile.metal is None
     recovery = profile.windows.recovery
-    disk = layout.compute(
-        uefi=machine.firmware != "bios",
-        disk_bytes=machine.disks[0].size.bytes,
-        recovery_bytes=recovery.bytes if recovery is not None else None,
-        image_bytes=edition.total_bytes,
+    disk = (
+        layout.compute(
+            uefi=machine.firmware != "bios",
+            disk_bytes=machine.disks[0].size.bytes,
+            recovery_bytes=recovery.bytes if recovery is not None else None,
+            image_bytes=edition.total_bytes,
+        )
+        if virtual
+        else None
     )
     key = keys.choose(edition, install, profile.windows.product_key)
     autologon = logon.decide(profile.windows, server=server)
-    taken = driver_files.collect(drivers, machine, edition) if drivers is not None else None
+    taken = None
+    if drivers is not None and virtual:
+        taken = driver_files.collect(drivers, machine, edition)
     step_files = steps.files(profile.windows.steps)
     marker = f"provision/machine-{identity}"
 
@@ -126,7 +135,9 @@ def compose(
         layout=disk,
         product_key=key,
         autologon=autologon,
-        ready_when=windows.ready_when(profile, agent=taken is not None and taken.agent),
+        ready_when=windows.ready_when(profile, agent=taken is not None and taken.agent)
+        if virtual
+        else None,
         drivers=taken,
         users=_users(profile, autologon, server=server),
         problems=(*languages.problems, *_notes(profile, languages, autologon)),
@@ -146,7 +157,7 @@ def _notes(
 ) -> list[Problem]:
     """What a person should know and need not change."""
     found = []
-    if profile.windows.recovery is None:
+    if profile.metal is None and profile.windows.recovery is None:
         found.append(
             Problem(
                 message="no recovery partition is laid out; Setup may take some of the Windows "

@@ -77,7 +77,7 @@ def answer_context(
     edition: Edition,
     *,
     languages: Languages,
-    layout: Layout,
+    layout: Layout | None,
     key: ProductKey,
     autologon: Autologon,
     marker: str,
@@ -110,7 +110,7 @@ def answer_context(
         "server": server,
         # Only clients encrypt by themselves, and only with a TPM (§10.3, §13).
         "prevent_device_encryption": not server
-        and (encrypt is False or (encrypt is None and machine.tpm)),
+        and (encrypt is False or (encrypt is None and profile.metal is None and machine.tpm)),
         "rdp": windows.remote.rdp,
         "autologon": autologon,
         "first_logon_command": first_logon_command(marker),
@@ -145,6 +145,7 @@ def script_context(
     has_agent = drivers is not None and drivers.agent
     agent = AGENT.removeprefix("provision/").replace("/", "\\")
     return {
+        "reports": profile.metal is None,
         "autologon": autologon,
         "steps": steps,
         "has_drivers": drivers is not None,

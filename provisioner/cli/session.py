@@ -247,6 +247,13 @@ class Session:
         wait; `plan` often needs no connection at all.
         """
         loaded = self.load(arguments)
+        if loaded.profile.metal is not None:
+            raise UsageError(
+                f"{loaded.profile.name} describes a physical PC (`metal`); no virtual machine is made "
+                "of it",
+                hint="`check` looks at it; `render --reveal` writes its answer files, for the top "
+                "of an install stick, and `build` writes them as a disc",
+            )
         machine = loaded.profile.machine
         name = loaded.profile.name
         world = self.world(name, arguments.connect or machine.connect, pool=machine.pool)

@@ -116,7 +116,7 @@ def _by_kernel(view: View, folder: Path) -> None:
         raise HostError(f"the kernel has no {filesystem}", hint="--how fuse needs no kernel module")
     # Named, because the kernel's own guess may be the side with one README (WoeUSB#126).
     mount.kernel_mount(view.window.path, folder, filesystem)
-    there = {name.casefold() for name in os.listdir(folder)}
+    there = {path.name.casefold() for path in folder.iterdir()}
     wanted = {path.casefold() for path in view.items if "/" not in path}
     if not wanted <= there:
         mount.unmount(folder)

@@ -47,14 +47,16 @@ def check_media(profile: Profile, media: Media, places: Places) -> Iterator[Prob
         return
     edition = edition_of(profile, media.install)
     yield from check_install(profile, media, places)
-    yield from check_drivers(profile, media, edition, places)
+    if profile.metal is None:
+        yield from check_drivers(profile, media, edition, places)
     yield from check_windows(profile, edition, places)
 
 
 def check_discs(
     profile: Profile, media: Media, templates: Templates, places: Places
 ) -> tuple[Problem, ...]:
-    """`check_media`, and where that finds no error, the answer disc and the domain, looked at.
+    """`check_media`, and where that finds no error, the answer disc and, but for a physical
+    PC, the domain, looked at.
 
     This is what `check` says without asking libvirt; nothing is written.
     """
@@ -66,6 +68,8 @@ def check_discs(
     problems += said
     if disc is not None:
         problems += check_answers(disc, profile, edition)
+    if profile.metal is not None:
+        return tuple(problems)
     try:
         xml = nominal_domain(profile, media.install, templates)
     except ProvisionerError as error:

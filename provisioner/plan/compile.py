@@ -181,6 +181,7 @@ def _steps(
     profile = sources.profile
     install, answers = made.drives[0], made.drives[1]
     when = disc.ready_when
+    assert when is not None, "a physical PC has no plan"
     steps: list[Step] = [
         WriteAnswerDisc(
             file_name=names.answers, tree=disc.tree, label=disc.label, epoch=sources.epoch
@@ -216,7 +217,7 @@ def _facts(
     size = sum(_planned(part) for _, file in files for part in file.content)
     rows = [
         ("answer disc", f"{len(files)} files, {binary_size(size)}{disc.drivers_summary}"),
-        ("disk layout", disc.layout.describe()),
+        ("disk layout", disc.layout.describe() if disc.layout else "chosen in Setup"),
         ("product key", disc.product_key.reason),
         ("boot prompt", _prompt(boot)),
         ("machine", f"{_machine(sources, made)} on {sources.host.uri}"),

@@ -6,6 +6,7 @@ from typing import Literal
 
 from provisioner.profile.base import HostPath, ProfileModel
 from provisioner.profile.machine import Machine
+from provisioner.profile.metal import Metal
 from provisioner.profile.units import MachineName
 from provisioner.profile.windows import Windows
 
@@ -23,7 +24,7 @@ class Media(ProfileModel):
 
 
 class Profile(ProfileModel):
-    """One machine."""
+    """One machine, virtual or physical."""
 
     kind: Literal["machine"] = "machine"
     """What this file describes."""
@@ -38,3 +39,10 @@ class Profile(ProfileModel):
     """The Windows that shall be on it."""
     machine: Machine = Machine()
     """The virtual machine it runs on."""
+    metal: Metal | None = None
+    """A physical PC, in place of `machine`: answer files only, for an install stick."""
+
+    @property
+    def firmware(self) -> Literal["secure-boot", "uefi", "bios"]:
+        """The firmware of the machine, virtual or not."""
+        return self.machine.firmware if self.metal is None else self.metal.firmware

@@ -151,6 +151,32 @@ def _somebody_can_log_on(profile: Profile) -> Iterator[Finding]:
         )
 
 
+def _machine_or_metal(profile: Profile) -> Iterator[Finding]:
+    if profile.metal is not None and "machine" in profile.model_fields_set:
+        yield Finding(
+            path=("metal",),
+            message="a profile is for a virtual machine or for a physical PC, not for both",
+            rule="profile.machine-or-metal",
+            hint="remove `machine` or `metal`; `machine: null` takes an inherited one away",
+            on_key=True,
+        )
+
+
+def _metal_drivers(profile: Profile) -> Iterator[Finding]:
+    if profile.metal is not None and profile.media.drivers is not None:
+        yield Finding(
+            path=("media", "drivers"),
+            message="a physical PC has no virtio devices; nothing is taken from this driver disc",
+            rule="media.drivers-unused",
+            severity=Severity.WARNING,
+            hint="remove the key",
+        )
+
+
+def _firmware(profile: Profile) -> Path:
+    return ("machine" if profile.metal is None else "metal", "firmware")
+
+
 def _ready(profile: Profile) -> Iterator[Finding]:
     if profile.machine.ready.when == "agent" and profile.windows.architecture == "arm64":
         yield Finding(
@@ -182,7 +208,7 @@ def _virtio_disks(profile: Profile) -> Iterator[Finding]:
 
 def _virtio_networks(profile: Profile) -> Iterator[Finding]:
     if profile.windows.architecture == "arm64":
-        if profile.machine.networks and profile.media.drivers is None:
+        if profile.metal is None and profile.machine.networks and profile.media.drivers is None:
             yield Finding(
                 path=("windows", "architecture"),
                 message="Windows for arm64 has no driver of its own for a network card, and no "
@@ -208,9 +234,9 @@ def _arm64(profile: Profile) -> Iterator[Finding]:
     if profile.windows.architecture != "arm64":
         return
     machine = profile.machine
-    if machine.firmware == "bios":
+    if profile.firmware == "bios":
         yield Finding(
-            path=("machine", "firmware"),
+            path=_firmware(profile),
             message="machines for arm64 have no BIOS",
             rule="machine.architecture",
             hint="use `firmware: secure-boot` or `firmware: uefi`",
@@ -238,14 +264,14 @@ def _hardware_checks(profile: Profile) -> Iterator[Finding]:
     if profile.windows.product != "windows-11" or profile.windows.hardware_checks == "bypass":
         return
     bypass = "or set windows.hardware_checks: bypass"
-    if profile.machine.firmware == "bios":
+    if profile.firmware == "bios":
         yield Finding(
-            path=("machine", "firmware"),
+            path=_firmware(profile),
             message="Windows 11 refuses to install with BIOS firmware",
             rule="machine.hardware-checks",
             hint=f"use `firmware: secure-boot`, {bypass}",
         )
-    if not profile.machine.tpm:
+    if profile.metal is None and not profile.machine.tpm:
         yield Finding(
             path=("machine", "tpm"),
             message="Windows 11 refuses to install without a TPM",
@@ -277,7 +303,7 @@ def _memory(profile: Profile) -> Iterator[Finding]:
 
 def _recovery(profile: Profile) -> Iterator[Finding]:
     recovery, disk = profile.windows.recovery, profile.machine.disks[0].size
-    if recovery is not None and recovery >= disk:
+    if profile.metal is None and recovery is not None and recovery >= disk:
         yield Finding(
             path=("windows", "recovery"),
             message=f"a recovery partition of {recovery} does not fit on a disk of {disk}",
@@ -359,6 +385,8 @@ RULES = (
     Rule(_autologon_user, ("windows.autologon.user", "windows.users.name")),
     Rule(_autologon_administrator, ("windows.autologon.user", "windows.administrator")),
     Rule(_somebody_can_log_on, ("windows.users", "windows.administrator.password")),
+    Rule(_machine_or_metal, ("machine", "metal")),
+    Rule(_metal_drivers, ("metal", "media.drivers")),
     Rule(_ready, ("machine.ready.when", "media.drivers", "windows.architecture")),
     Rule(_virtio_disks, ("machine.disks.bus", "media.drivers", "windows.architecture")),
     Rule(_virtio_networks, ("machine.networks.model", "media.drivers", "windows.architecture")),
@@ -366,6 +394,7 @@ RULES = (
         _arm64,
         (
             "windows.architecture",
+            "metal.firmware",
             "machine.firmware",
             "machine.disks.bus",
             "machine.networks.model",
@@ -373,7 +402,13 @@ RULES = (
     ),
     Rule(
         _hardware_checks,
-        ("windows.product", "windows.hardware_checks", "machine.firmware", "machine.tpm"),
+        (
+            "windows.product",
+            "windows.hardware_checks",
+            "metal.firmware",
+            "machine.firmware",
+            "machine.tpm",
+        ),
     ),
     Rule(_bypass_elsewhere, ("windows.product", "windows.hardware_checks")),
     Rule(_memory, ("machine.memory",)),

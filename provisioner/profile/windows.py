@@ -166,8 +166,10 @@ class Windows(ProfileModel):
     hardware_checks: Literal["satisfy", "bypass"] = "satisfy"
     """Windows 11's TPM, Secure Boot and memory checks: met by the machine, or switched off."""
     device_encryption: bool | None = None
-    """Let Windows encrypt the disk by itself. Default: false, so that images stay readable."""
+    """Let Windows encrypt the disk by itself. Default: false, so that images stay readable; a
+    physical PC does what Windows does by itself."""
     recovery: Size | None = Size("1 GiB")
-    """Size of the recovery partition behind Windows; null for none."""
+    """Size of the recovery partition behind Windows; null for none. On a physical PC Setup decides
+    that."""
     steps: tuple[Step, ...] = ()
     """What runs at the first logon, in this order; the first failure stops."""

@@ -38,7 +38,7 @@ class Case:
 
 
 def _profile(name: str, *, product: str = "windows-11", **rest: Any) -> Profile:
-    machine = rest.pop("machine", {})
+    machine, metal = rest.pop("machine", {}), rest.pop("metal", None)
     media = rest.pop("media", {})
     description = rest.pop("description", None)
     windows = {"product": product, "users": [ADMIN], **rest}
@@ -47,7 +47,7 @@ def _profile(name: str, *, product: str = "windows-11", **rest: Any) -> Profile:
             {
                 "name": name[:15].strip("-"),
                 "windows": windows,
-                "machine": machine,
+                **({"machine": machine} if metal is None else {"metal": metal}),
                 "media": media,
                 "description": description,
             }
@@ -179,6 +179,18 @@ def cases() -> tuple[Case, ...]:
             profile=_profile("vl"),
             volume_licence=True,
         ),
+        _other(
+            "metal-bios",
+            edition("Professional", index=6, build=19045),
+            profile=_profile(
+                "metal-bios",
+                product="windows-10",
+                metal={"firmware": "bios"},
+                device_encryption=False,
+                remote={"rdp": True},
+                steps=[{"name": "hello", "cmd": "echo hello"}],
+            ),
+        ),
         _arm64("arm64"),
         _arm64("arm64-drivers", drivers=True, remote={"rdp": True, "winrm": "https"}),
         _windows_11("own-key", product_key={"file": "/keys/win11.txt"}),
@@ -233,6 +245,7 @@ def _shipped_profiles() -> tuple[Case, ...]:
         _on_disc("windows-server-2022", server_2022, drivers=True),
         _on_disc("windows-server-2019", server_2019),
         _on_disc("windows-server-2019", server_2019, drivers=True),
+        _on_disc("usb-laptop", install),
         _on_disc("demo", install, drivers=True, variant=""),
     )
 

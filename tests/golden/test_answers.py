@@ -64,7 +64,8 @@ def _file(disc: AnswerDisc, path: str) -> File:
 
 def _listing(disc: AnswerDisc) -> str:
     """Every file with what it consists of, every slot with its encoding, every decision."""
-    lines = [f"label {disc.label}", f"layout {disc.layout.describe()}"]
+    layout = disc.layout.describe() if disc.layout is not None else "chosen in Setup"
+    lines = [f"label {disc.label}", f"layout {layout}"]
     lines.append(f"product key {disc.product_key.source}: {disc.product_key.reason}")
     lines.append(f"autologon {disc.autologon_note}")
     lines.append(f"users {', '.join(disc.users)}")
@@ -201,6 +202,11 @@ def test_exactly_one_first_logon_command(name: str) -> None:
 def test_disk_layout(name: str) -> None:
     """Size xor Extend, Extend last, and Windows goes on a formatted partition."""
     root = answer_xml(name)
+    if CASES[name].profile.metal is not None:
+        for tag in ("DiskConfiguration", "InstallTo", "InstallToAvailablePartition"):
+            assert not list(root.iter(f"{UNATTEND}{tag}")), "Setup has to ask"
+        assert disc_of(name).layout is None
+        return
     created = list(root.iter(f"{UNATTEND}CreatePartition"))
     modified = list(root.iter(f"{UNATTEND}ModifyPartition"))
     for partition in created:
@@ -214,8 +220,26 @@ def test_disk_layout(name: str) -> None:
     assert modified[target - 1].findtext(f"{UNATTEND}Format") == "NTFS"
     assert created[target - 1].findtext(f"{UNATTEND}Type") == "Primary"
     types = {p.findtext(f"{UNATTEND}Type") for p in created}
-    bios = CASES[name].profile.machine.firmware == "bios"
+    bios = CASES[name].profile.firmware == "bios"
     assert types == ({"Primary"} if bios else {"EFI", "MSR", "Primary"})
+
+
+METAL = [name for name, case in CASES.items() if case.profile.metal is not None]
+
+
+@pytest.mark.parametrize("name", METAL)
+def test_a_physical_pc_is_not_waited_for(name: str) -> None:
+    """Nothing is erased, run in Setup, or told to anybody; the log stays in Windows."""
+    disc = disc_of(name)
+    assert (disc.ready_when, disc.drivers) == (None, None)
+    assert not list(answer_xml(name).iter(f"{UNATTEND}RunSynchronousCommand"))
+    (script,) = _file(disc, "provision/first-logon.ps1").content
+    assert isinstance(script, Text)
+    text = redacted(script)
+    for absent in ("COM1", "SerialPort", "PROVISIONER/1", "Crc32", "msiexec", "'ready'"):
+        assert absent not in text, absent
+    assert "first-logon.log" in text
+    assert "Panther" in text, "nothing of the answers stays in Windows"
 
 
 @pytest.mark.parametrize("secret", ["s3cret!", METACHARACTERS, "a", "‘’"])
@@ -275,7 +299,7 @@ def test_every_model_of_a_profile_occurs() -> None:
         _models(case.profile, used)
     known = {
         model
-        for module in ("machine", "model", "windows")
+        for module in ("machine", "metal", "model", "windows")
         for model in vars(__import__(f"provisioner.profile.{module}", fromlist=["x"])).values()
         if isinstance(model, type)
         and issubclass(model, BaseModel)

@@ -10,7 +10,7 @@ from tests.golden.test_answers import CASES, disc_of, every_case
 @every_case
 def test_lint_has_nothing_to_say(name: str) -> None:
     case = CASES[name]
-    firmware: Firmware = "bios" if case.profile.machine.firmware == "bios" else "uefi"
+    firmware: Firmware = "bios" if case.profile.firmware == "bios" else "uefi"
     purposes = (
         Purpose(),
         Purpose(windows=target_of(case.edition), firmware=firmware),

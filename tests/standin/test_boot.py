@@ -1,4 +1,7 @@
-"""Whole installations and starts with plain qemu-system; nothing of provisioner takes part."""
+"""Whole installations and starts with plain qemu-system; nothing of provisioner takes part.
+
+The whole installations are soak tests: `tests/boot` carries out the same four with provisioner.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,7 @@ def bios_sample(sample: str) -> str:
     return re.sub(r"(<InstallTo>.*?<PartitionID>)3", r"\g<1>2", text, flags=re.DOTALL)
 
 
+@pytest.mark.soak
 def test_uefi_install(media: Media, sample: str, answer_disc: MakeDisc, tmp_path: Path) -> None:
     disc = answer_disc({"Autounattend.xml": sample.encode(), **DRIVERS})
     with machine(discs=[without_prompt(media.install, tmp_path), disc]) as guest:
@@ -112,6 +116,7 @@ def test_uefi_install(media: Media, sample: str, answer_disc: MakeDisc, tmp_path
         guest.wait_until_off()
 
 
+@pytest.mark.soak
 def test_bios_install(media: Media, sample: str, answer_disc: MakeDisc) -> None:
     disc = answer_disc({"Autounattend.xml": bios_sample(sample).encode()})
     with machine(firmware="bios", disk_bus="sata", discs=[media.install, disc]) as guest:
@@ -129,6 +134,7 @@ def test_bios_install(media: Media, sample: str, answer_disc: MakeDisc) -> None:
         assert report["agent"]["installed"] is False
 
 
+@pytest.mark.soak
 def test_secure_boot_install(
     media: Media, sample: str, answer_disc: MakeDisc, tmp_path: Path
 ) -> None:
@@ -140,6 +146,7 @@ def test_secure_boot_install(
         assert (report["secure_boot"], report["boot_medium"]["prompted"]) == (True, False)
 
 
+@pytest.mark.soak
 def test_unsigned_disc_under_secure_boot(media: Media) -> None:
     with machine(firmware="secure-boot", discs=[media.install]) as guest:
         guest.wait_for(r"Access Denied|Security Violation", seconds=60)

@@ -46,6 +46,9 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     )
     session.console.result(str(answers))
     session.console.event("built", {"kind": "answer-disc", "file": str(answers)})
+    if loaded.profile.metal is not None:
+        session.console.say("no boot overlay: a physical PC starts from the install disc itself")
+        return 0
     patch = noprompt_patch(media.install)
     if loaded.profile.machine.firmware == "bios":
         session.console.say("no boot overlay: a BIOS machine asks for its key all the same")

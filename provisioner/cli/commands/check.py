@@ -64,7 +64,9 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         problems += check_discs(loaded.profile, media, session.templates, find)
     else:
         session.console.say("no install disc given; only the profile was checked")
-    if arguments.host:
+    if arguments.host and loaded.profile.metal is not None:
+        session.console.say("a physical PC needs nothing of this host; libvirt was not asked")
+    elif arguments.host:
         hypervisor = session.hypervisor(
             loaded.profile.name, arguments.connect or loaded.profile.machine.connect
         )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
 HELP = "make, read, compare and write disc images"
-VERBS = ("create", "ls", "cat", "extract", "diff", "verify", "remaster", "mount", "unmount")
+VERBS = ("create", "ls", "cat", "extract", "diff", "verify", "remaster", "mount", "unmount", "rip")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

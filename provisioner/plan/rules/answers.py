@@ -81,7 +81,7 @@ def placed(problem: Problem, places: Places) -> Problem:
 
 def check_answers(disc: AnswerDisc, profile: Profile, edition: Edition) -> Iterator[Problem]:
     """What `lint` says about the rendered answer file; nothing, where the templates are ours."""
-    firmware: Firmware = "bios" if profile.machine.firmware == "bios" else "uefi"
+    firmware: Firmware = "bios" if profile.firmware == "bios" else "uefi"
     purpose = Purpose(windows=target_of(edition), firmware=firmware)
     for problem in lint(answer_bytes(disc), file=RENDERED, purpose=purpose):
         place = problem.place or Place(file=RENDERED)

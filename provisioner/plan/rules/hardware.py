@@ -14,6 +14,8 @@ def check_hardware(profile: Profile, host_cpus: int | None, places: Places) -> I
 
     Sources: docs/facts/windows-setup.md §3.10; memory and disk as in Microsoft's requirements.
     """
+    if profile.metal is not None:
+        return  # nobody knows what is in it
     machine = profile.machine
     if profile.windows.product == "windows-11":
         bypassed = profile.windows.hardware_checks == "bypass"

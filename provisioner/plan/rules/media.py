@@ -111,7 +111,7 @@ def _languages(
 def _boot(profile: Profile, install: MediaFacts, places: Places) -> Iterator[Problem]:
     if not install.files:
         return  # facts without a file system: nothing is known
-    firmware = profile.machine.firmware
+    firmware = profile.firmware
     wanted = Platform.BIOS if firmware == "bios" else Platform.UEFI
     platforms = {entry.platform for entry in install.boot if entry.bootable}
     if wanted not in platforms:
@@ -120,7 +120,7 @@ def _boot(profile: Profile, install: MediaFacts, places: Places) -> Iterator[Pro
             rule="media.not-bootable",
             message=f"{install.path.name} does not start under {wanted.value.upper()}: "
             + (f"it has an entry for {there} only" if there else "it has no boot entry"),
-            place=places("machine.firmware") if there else places("media.install"),
+            place=places(_firmware(profile)) if there else places("media.install"),
             hint="use the ISO as Microsoft makes it; tools that rebuild discs lose boot entries",
         )
     signed = {authority for loader in install.loaders for authority in loader.authorities}
@@ -128,7 +128,7 @@ def _boot(profile: Profile, install: MediaFacts, places: Places) -> Iterator[Pro
         yield Problem(
             rule="media.unsigned-loader",
             message=f"no loader on {install.path.name} is signed, and Secure Boot starts none",
-            place=places("machine.firmware"),
+            place=places(_firmware(profile)),
             hint="use the ISO as Microsoft makes it, or `firmware: uefi`",
         )
     elif firmware == "secure-boot" and signed and signed <= {Authority.WINDOWS_2011}:
@@ -138,8 +138,14 @@ def _boot(profile: Profile, install: MediaFacts, places: Places) -> Iterator[Pro
             message=f"the loaders of {install.path.name} are signed with the certificate of 2011, "
             "and do not start where that is revoked",
             place=places("media.install"),
-            hint="fine for a new virtual machine, whose firmware revokes nothing by default",
+            hint="fine for a new virtual machine, whose firmware revokes nothing by default"
+            if profile.metal is None
+            else "if the PC refuses to start from it, take a newer ISO",
         )
+
+
+def _firmware(profile: Profile) -> str:
+    return "machine.firmware" if profile.metal is None else "metal.firmware"
 
 
 def _answers(media: Media, places: Places) -> Iterator[Problem]:

@@ -316,6 +316,17 @@ CASES = (
     case("lint.unknown-setting", Scene(templates={"windows/passes/windowsPE.xml.j2":
          SETTING + '{% include "shipped/windows/passes/windowsPE.xml.j2" %}'})),
     # the host
+    case(
+        "host.architecture",
+        Scene(
+            profile=SOUND.replace("windows-11", "windows-11\n  architecture: arm64"),
+            install=replace(
+                disc(edition("Professional", architecture="arm64")), architecture="arm64"
+            ),
+            drivers=drivers(),
+        ),
+        severity=WARNING,
+    ),
     case("host.firmware", Scene(host=good_facts(firmwares=frozenset({"bios"})))),
     case("host.tpm", Scene(host=good_facts(tpm=False, tpm_reason="swtpm is not there"))),
     case("host.disk-bus", Scene(profile=machine("disks: [{bus: nvme}]")),

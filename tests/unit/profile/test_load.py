@@ -183,7 +183,7 @@ def test_cycles(desk: Any, files: dict[str, str], chain: str, position: str) -> 
         (
             "qqqq",
             "there is no profile 'qqqq' to extend",
-            "known profiles: demo, windows-10, windows-11, ",
+            "known profiles: demo, usb-laptop, windows-10, ",
         ),
         ("3", "'extends' wants the name of a profile, or a file", "a list of profiles"),
         ("[a, b]", "'extends' wants the name of a profile, or a file", "a list of profiles"),

@@ -15,6 +15,7 @@ from provisioner.secret import Generated
 DESKTOP = "Standard Desktop Experience"
 SHIPPED = (
     "demo",
+    "usb-laptop",
     "windows-10",
     "windows-11",
     "windows-11-ltsc",
@@ -79,6 +80,14 @@ def test_editors_find_the_schema(name: str) -> None:
     first, rest = path.read_text(encoding="utf-8").split("\n", 1)
     assert first == "# yaml-language-server: $schema=../provisioner.schema.json"
     assert rest.startswith("#\n# ")
+
+
+def test_usb_laptop(desk: Any) -> None:
+    profile = desk.load("usb-laptop", media={"install": "Win11.iso"}).profile
+    assert profile.metal is not None
+    assert (profile.metal.firmware, profile.firmware) == ("secure-boot", "secure-boot")
+    assert computer_name(profile) == "LAPTOP"
+    assert profile.windows.device_encryption is None
 
 
 def test_demo(desk: Any) -> None:

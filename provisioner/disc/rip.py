@@ -1,0 +1,391 @@
+"""`iso rip`: a disc becomes an image, sector by sector, with a map of what could not be read.
+
+Works on any drive, block device or file. What was read stays under a name of its own until all of
+it is there, so that a rip that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from provisioner.disc.sectors import Run, SectorMap, Status, parse_map
+from provisioner.disc.verify import place_of
+from provisioner.errors import FailedError, MediaError, ProvisionerError, RefusedError
+from provisioner.host.blockdev import GONE, SECTOR, Source, opened_source
+from provisioner.host.files import appearing, os_error, write_file
+from provisioner.image.output import require_space
+from provisioner.image.transfer import write_all
+from provisioner.media.iso9660 import read_descriptors
+from provisioner.media.udf_volume import read_volume, recognised
+from provisioner.media.window import Damaged, Window, opened
+
+BLOCK = 1024 * 1024
+RUN_OUT = 150
+"""Most sectors that a drive counts behind a track written at once, and cannot read (facts iso-usb
+§6): two of them are usual, 150 is what burning programs pad with."""
+_SAVE_EVERY = 256 * 1024 * 1024
+
+Progress = Callable[[str, int, int], None]
+
+
+class Until(StrEnum):
+    """Where the image ends."""
+
+    AUTO = "auto"
+    CAPACITY = "capacity"
+    FILESYSTEM = "filesystem"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to read. `retries`: more tries for a sector that fails; `passes`: 2 reads all of it
+    again and compares."""
+
+    retries: int = 5
+    passes: int = 1
+    until: Until = Until.AUTO
+    accept_bad: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ripped:
+    """What came out. `bad`: (first sector, sectors, what lies there); `run_out`: sectors behind
+    the file system that the drive counts and cannot read; `repaired`: sectors that were read
+    differently the second time and agreed in the end."""
+
+    size: int
+    sha256: str
+    capacity: int
+    filesystem: int
+    bad: tuple[tuple[int, int, str], ...]
+    run_out: int
+    repaired: int
+    resumed: int
+
+
+def partial_name(destination: Path) -> Path:
+    """Where an unfinished rip lies."""
+    return destination.with_name(destination.name + ".partial")
+
+
+def map_name(destination: Path) -> Path:
+    """Where its sector map lies."""
+    return destination.with_name(destination.name + ".map")
+
+
+def rip(
+    path: Path,
+    destination: Path,
+    options: Options,
+    *,
+    progress: Progress = lambda label, done, total: None,
+) -> Ripped:
+    """Reads `path` into `destination`, with `.map` and `.sha256` beside it.
+
+    A rip that was stopped goes on where it was, and tries bad sectors again. With sectors left
+    that cannot be read it raises FailedError and keeps what it has, unless `accept_bad`: then they
+    are zeros. HostError without a disc or without space, MediaError for what is no source.
+    """
+    with opened_source(path) as source:
+        if destination.exists() and destination.samefile(path):
+            raise RefusedError(f"{destination} is what is read", hint="name another file")
+        filesystem = _filesystem_size(path)
+        size = _size(source, filesystem, options.until)
+        work = _Rip(source, destination, size, options, progress)
+        resumed = work.resume()
+        before = os.fstat(source.descriptor)
+        with work.opened():
+            work.read_untried()
+            work.retry_bad()
+            run_out = work.drop_run_out(filesystem)
+            repaired = work.second_pass() if options.passes > 1 else 0
+            bad = work.bad_places()
+            if bad and not options.accept_bad:
+                work.save()
+                raise _bad_error(bad, destination)
+            after = os.fstat(source.descriptor)
+            if not source.device and (before.st_size, before.st_mtime_ns) != (
+                after.st_size,
+                after.st_mtime_ns,
+            ):
+                work.discard()
+                raise FailedError(
+                    f"{path} changed while it was read",
+                    hint="do not change it meanwhile; try again",
+                )
+            digest = work.finish()
+    return Ripped(
+        size=work.map.size,
+        sha256=digest,
+        capacity=source.size,
+        filesystem=filesystem,
+        bad=bad,
+        run_out=run_out,
+        repaired=repaired,
+        resumed=resumed,
+    )
+
+
+class _Rip:
+    def __init__(
+        self, source: Source, destination: Path, size: int, options: Options, progress: Progress
+    ) -> None:
+        self.source = source
+        self.destination = destination
+        self.partial = partial_name(destination)
+        self.options = options
+        self.progress = progress
+        self.map = SectorMap(size)
+        self.out = -1
+        self._unsaved = 0
+
+    def resume(self) -> int:
+        """Takes up an earlier rip of this disc; how many bytes it had. RefusedError for one of
+        another disc."""
+        name = map_name(self.destination)
+        if not self.partial.exists():
+            return 0
+        if not name.exists():
+            self.partial.unlink()
+            return 0
+        known = parse_map(name.read_text("ascii", "replace"))
+        if known.size != self.map.size or not self._same_disc(known):
+            raise RefusedError(
+                f"{self.partial} was begun from another disc",
+                hint=f"put that disc back, or delete {self.partial} and {name}",
+            )
+        self.map = known
+        return known.total(Status.GOOD)
+
+    def _same_disc(self, known: SectorMap) -> bool:
+        """Compares up to 64 sectors from the start of the first good runs."""
+        with self.partial.open("rb", buffering=0) as stream:
+            for run in list(known.having(Status.GOOD))[:4]:
+                length = min(64 * SECTOR, run.end - run.start)
+                stream.seek(run.start)
+                try:
+                    if self.source.read(run.start, length) != stream.read(length):
+                        return False
+                except OSError:
+                    continue
+        return True
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """The partial file, for the duration of the block; its map is saved however it ends."""
+        folder = self.destination.absolute().parent
+        try:
+            require_space(folder, self.map.total(Status.UNTRIED))
+            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            self.out = os.open(self.partial, flags, 0o600)
+        except OSError as err:
+            raise os_error(err, f"write {self.partial}") from err
+        try:
+            os.ftruncate(self.out, self.map.size)
+            yield
+        except OSError as err:
+            self.save()
+            raise os_error(err, f"write {self.partial}") from err
+        except BaseException:
+            self.save()
+            raise
+        finally:
+            os.close(self.out)
+
+    def save(self) -> None:
+        """Writes the map, after what it says is good has reached the disk."""
+        if self.partial.exists():
+            os.fsync(self.out)
+            write_file(map_name(self.destination), self.map.text().encode("ascii"), mode=0o644)
+
+    def discard(self) -> None:
+        """Throws away what was read."""
+        self.partial.unlink()
+        map_name(self.destination).unlink(missing_ok=True)
+
+    def read_untried(self) -> None:
+        """Reads what was not read yet, in big blocks; where one fails, in sectors."""
+        done = self.map.total(Status.GOOD)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            blocks = [
+                (start, min(start + BLOCK, run.end))
+                for run in self.map.having(Status.UNTRIED)
+                for start in range(run.start, run.end, BLOCK)
+            ]
+            ahead = pool.submit(self._block, *blocks[0]) if blocks else None
+            for number, (start, end) in enumerate(blocks):
+                assert ahead is not None
+                data = ahead.result()
+                if number + 1 < len(blocks):
+                    ahead = pool.submit(self._block, *blocks[number + 1])
+                if data is not None:
+                    write_all(self.out, data, start)
+                    self.map.mark(start, end, Status.GOOD)
+                else:
+                    for at in range(start, end, SECTOR):
+                        self._sector(at, min(at + SECTOR, end), tries=1)
+                done += end - start
+                self._noted(end - start)
+                self.progress(self.source.path.name, done, self.map.size)
+
+    def retry_bad(self) -> None:
+        """Tries every bad sector again, as often as wanted."""
+        bad = [
+            at for run in self.map.having(Status.BAD) for at in range(run.start, run.end, SECTOR)
+        ]
+        for number, at in enumerate(bad, 1):
+            self._sector(at, min(at + SECTOR, self.map.size), tries=self.options.retries)
+            self.progress("bad sectors", number * SECTOR, len(bad) * SECTOR)
+
+    def drop_run_out(self, filesystem: int) -> int:
+        """Ends the image before unreadable sectors at its very end that no file system claims."""
+        runs = self.map.runs
+        last = runs[-1]
+        if last.status is not Status.BAD or not filesystem or last.start < filesystem:
+            return 0
+        sectors = -(-(last.end - last.start) // SECTOR)
+        if sectors > RUN_OUT:
+            return 0
+        self.map.cut(last.start)
+        os.ftruncate(self.out, last.start)
+        return sectors
+
+    def second_pass(self) -> int:
+        """Reads all again; a sector that differs has to agree with one of two more reads."""
+        repaired = 0
+        for run in list(self.map.having(Status.GOOD)):
+            for start in range(run.start, run.end, BLOCK):
+                end = min(start + BLOCK, run.end)
+                data = self._block(start, end, again=True)
+                if data is None or data != os.pread(self.out, end - start, start):
+                    for at in range(start, end, SECTOR):
+                        repaired += self._settle(at, min(at + SECTOR, end))
+                self.progress("second pass", end, self.map.size)
+        return repaired
+
+    def bad_places(self) -> tuple[tuple[int, int, str], ...]:
+        """The bad runs in sectors, and what of the disc they are, as far as that can be told."""
+        runs = list(self.map.having(Status.BAD))
+        if not runs:
+            return ()
+        with opened(self.partial) as window:
+            return tuple(
+                (run.start // SECTOR, -(-(run.end - run.start) // SECTOR), _place(window, run))
+                for run in runs
+            )
+
+    def finish(self) -> str:
+        """Gives the image its name, with its digest beside it; the digest."""
+        digest = hashlib.sha256()
+        with self.partial.open("rb", buffering=0) as stream:
+            while data := stream.read(BLOCK):
+                digest.update(data)
+                self.progress("SHA-256", stream.tell(), self.map.size)
+        self.save()
+        os.fchmod(self.out, 0o644)
+        self.partial.replace(self.destination)
+        name = self.destination.name
+        text = f"{digest.hexdigest()}  {name}\n"
+        with appearing(self.destination.with_name(f"{name}.sha256"), mode=0o644) as sums:
+            sums.write_text(text)
+        return digest.hexdigest()
+
+    def _block(self, start: int, end: int, *, again: bool = False) -> bytes | None:
+        """The bytes, or None where not all of them can be read at once."""
+        try:
+            read = self.source.read_again if again else self.source.read
+            data = read(start, end - start)
+        except OSError as err:
+            self._raise_if_gone(err)
+            return None
+        return data if len(data) == end - start else None
+
+    def _sector(self, start: int, end: int, *, tries: int) -> None:
+        for _ in range(max(1, tries)):
+            data = self._block(start, end, again=True)
+            if data is not None:
+                write_all(self.out, data, start)
+                self.map.mark(start, end, Status.GOOD)
+                return
+        self.map.mark(start, end, Status.BAD)
+
+    def _settle(self, start: int, end: int) -> int:
+        """Whether a sector had to be read more often; it is bad where no two reads agree."""
+        known = os.pread(self.out, end - start, start)
+        reads = [known]
+        for _ in range(3):
+            data = self._block(start, end, again=True)
+            if data is not None and data in reads:
+                if data == known and len(reads) == 1:
+                    return 0
+                write_all(self.out, data, start)
+                return 1
+            if data is not None:
+                reads.append(data)
+        self.map.mark(start, end, Status.BAD)
+        return 0
+
+    def _noted(self, count: int) -> None:
+        self._unsaved += count
+        if self._unsaved >= _SAVE_EVERY:
+            self._unsaved = 0
+            self.save()
+
+    def _raise_if_gone(self, err: OSError) -> None:
+        if err.errno in GONE:
+            raise FailedError(
+                f"{self.source.path} is gone: {err.strerror}",
+                hint="put the disc back and run the same command: it goes on where it was",
+            ) from err
+
+
+def _filesystem_size(path: Path) -> int:
+    """The end of what the file systems of a disc claim, in bytes; 0 where none can be read."""
+    try:
+        with opened(path) as window:
+            sizes = [
+                int.from_bytes(data[80:84], "little") * int.from_bytes(data[128:130], "little")
+                for data in read_descriptors(window)
+                if data[0] == 1
+            ]
+            if recognised(window):
+                volume = read_volume(window)
+                # The second anchor stands behind the partition.
+                sizes.append(volume.declared + volume.block)
+            return max(sizes, default=0)
+    except (Damaged, MediaError):
+        return 0
+
+
+def _size(source: Source, filesystem: int, until: Until) -> int:
+    if until is Until.FILESYSTEM or (
+        until is Until.AUTO and source.device and not source.optical and filesystem
+    ):
+        if not filesystem:
+            raise MediaError(f"{source.path} has no file system of discs that tells its size")
+        return min(filesystem, source.size)
+    return source.size
+
+
+def _place(window: Window, run: Run) -> str:
+    try:
+        return place_of(window, run.start)
+    except ProvisionerError:
+        return "unknown"
+
+
+def _bad_error(bad: tuple[tuple[int, int, str], ...], destination: Path) -> FailedError:
+    count = sum(sectors for _, sectors, _ in bad)
+    places = ", ".join(dict.fromkeys(place for _, _, place in bad))
+    return FailedError(
+        f"{count} sectors cannot be read, in {places[:300]}",
+        hint=f"run it again to try them again, clean the disc, or take zeros with --accept-bad; "
+        f"{map_name(destination).name} lists them",
+    )
