@@ -249,8 +249,8 @@ class Session:
         loaded = self.load(arguments)
         if loaded.profile.metal is not None:
             raise UsageError(
-                f"{loaded.profile.name} describes a physical PC (`metal`); no virtual machine is made "
-                "of it",
+                f"{loaded.profile.name} describes a physical PC (`metal`); no virtual machine is "
+                "made of it",
                 hint="`check` looks at it; `render --reveal` writes its answer files, for the top "
                 "of an install stick, and `build` writes them as a disc",
             )

@@ -60,7 +60,7 @@ def load_profile(
     layers = read_layers(source, resources=resources, home=home, cwd=cwd)
     if not layers.stack:
         raise ProfileError(layers.problems)
-    stack = (*layers.stack, *defaults)
+    stack = (*layers.stack, *_fitting(defaults, _stacked(layers.stack)))
     stacked, wrong, options = with_options(_stacked(stack), sets=sets, media=media or {})
     root = _named(stacked, layers.stack[0])
     folders = {layer.shown: layer.path.parent for layer in stack}
@@ -87,6 +87,20 @@ def load_profile(
         problems=problems,
         files=tuple(layer.path for layer in layers.stack),
         places=places,
+    )
+
+
+def _fitting(defaults: Sequence[Layer], profile: Node) -> tuple[Layer, ...]:
+    """The defaults, one key each, without those for virtual machines where the profile is of a
+    physical PC."""
+    metal = _entries(profile).get("metal")
+    if metal is None or metal.node.value is None:
+        return tuple(defaults)
+    return tuple(
+        layer
+        for layer in defaults
+        if not (below := _entries(layer.root)).keys() & {"machine"}
+        and not ("media" in below and "drivers" in _entries(below["media"].node))
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from provisioner.errors import Severity
+from provisioner.profile import hardware
 from provisioner.profile.fields import Path
 from provisioner.profile.model import Profile
 from provisioner.profile.places import Finding
@@ -17,8 +18,6 @@ from provisioner.profile.values import BadValue, did_you_mean
 from provisioner.secret import Generated, Plain
 
 ADMINISTRATOR = "Administrator"
-SMALLEST_MEMORY = 512 * 1024**2
-"""Below this not even Setup's own small Windows starts."""
 
 
 def computer_name(profile: Profile) -> ComputerName:
@@ -151,156 +150,6 @@ def _somebody_can_log_on(profile: Profile) -> Iterator[Finding]:
         )
 
 
-def _machine_or_metal(profile: Profile) -> Iterator[Finding]:
-    if profile.metal is not None and "machine" in profile.model_fields_set:
-        yield Finding(
-            path=("metal",),
-            message="a profile is for a virtual machine or for a physical PC, not for both",
-            rule="profile.machine-or-metal",
-            hint="remove `machine` or `metal`; `machine: null` takes an inherited one away",
-            on_key=True,
-        )
-
-
-def _metal_drivers(profile: Profile) -> Iterator[Finding]:
-    if profile.metal is not None and profile.media.drivers is not None:
-        yield Finding(
-            path=("media", "drivers"),
-            message="a physical PC has no virtio devices; nothing is taken from this driver disc",
-            rule="media.drivers-unused",
-            severity=Severity.WARNING,
-            hint="remove the key",
-        )
-
-
-def _firmware(profile: Profile) -> Path:
-    return ("machine" if profile.metal is None else "metal", "firmware")
-
-
-def _ready(profile: Profile) -> Iterator[Finding]:
-    if profile.machine.ready.when == "agent" and profile.windows.architecture == "arm64":
-        yield Finding(
-            path=("machine", "ready", "when"),
-            message="there is no guest agent for arm64",
-            rule="machine.ready-agent",
-            hint="use `when: serial`, or leave the key out",
-        )
-    elif profile.machine.ready.when == "agent" and profile.media.drivers is None:
-        yield Finding(
-            path=("machine", "ready", "when"),
-            message="the guest agent comes from a driver disc, and none is given",
-            rule="machine.ready-agent",
-            hint="add media.drivers (virtio-win.iso), or use `when: serial`",
-        )
-
-
-def _virtio_disks(profile: Profile) -> Iterator[Finding]:
-    other = "nvme" if profile.windows.architecture == "arm64" else "sata"
-    for index, disk in enumerate(profile.machine.disks):
-        if disk.bus == "virtio" and profile.media.drivers is None:
-            yield Finding(
-                path=("machine", "disks", index, "bus"),
-                message="Windows Setup cannot see a virtio disk without a driver disc",
-                rule="machine.virtio-drivers",
-                hint=f"add media.drivers (virtio-win.iso), or use `bus: {other}`",
-            )
-
-
-def _virtio_networks(profile: Profile) -> Iterator[Finding]:
-    if profile.windows.architecture == "arm64":
-        if profile.metal is None and profile.machine.networks and profile.media.drivers is None:
-            yield Finding(
-                path=("windows", "architecture"),
-                message="Windows for arm64 has no driver of its own for a network card, and no "
-                "driver disc is given",
-                rule="machine.virtio-drivers",
-                severity=Severity.WARNING,
-                hint="add media.drivers (virtio-win.iso); without it Windows has no network",
-            )
-        return
-    for index, network in enumerate(profile.machine.networks):
-        if network.model == "virtio" and profile.media.drivers is None:
-            yield Finding(
-                path=("machine", "networks", index, "model"),
-                message="Windows has no driver for a virtio network without a driver disc",
-                rule="machine.virtio-drivers",
-                severity=Severity.WARNING,
-                hint="add media.drivers (virtio-win.iso), or use `model: e1000e`",
-            )
-
-
-def _arm64(profile: Profile) -> Iterator[Finding]:
-    """Machines for arm64 have UEFI only, and no devices of a PC (QEMU's board `virt`)."""
-    if profile.windows.architecture != "arm64":
-        return
-    machine = profile.machine
-    if profile.firmware == "bios":
-        yield Finding(
-            path=_firmware(profile),
-            message="machines for arm64 have no BIOS",
-            rule="machine.architecture",
-            hint="use `firmware: secure-boot` or `firmware: uefi`",
-        )
-    for index, disk in enumerate(machine.disks):
-        if disk.bus == "sata":
-            yield Finding(
-                path=("machine", "disks", index, "bus"),
-                message="machines for arm64 have no SATA disks",
-                rule="machine.architecture",
-                hint="leave `bus` out: it is virtio with a driver disc, otherwise nvme",
-            )
-    for index, network in enumerate(machine.networks):
-        if network.model == "e1000e":
-            yield Finding(
-                path=("machine", "networks", index, "model"),
-                message="Windows for arm64 has no driver for an e1000e card",
-                rule="machine.architecture",
-                hint="leave `model` out, and add media.drivers (virtio-win.iso)",
-            )
-
-
-def _hardware_checks(profile: Profile) -> Iterator[Finding]:
-    """Windows 11 wants UEFI that can do Secure Boot, and TPM 2.0 (facts: windows-setup.md 3.10)."""
-    if profile.windows.product != "windows-11" or profile.windows.hardware_checks == "bypass":
-        return
-    bypass = "or set windows.hardware_checks: bypass"
-    if profile.firmware == "bios":
-        yield Finding(
-            path=_firmware(profile),
-            message="Windows 11 refuses to install with BIOS firmware",
-            rule="machine.hardware-checks",
-            hint=f"use `firmware: secure-boot`, {bypass}",
-        )
-    if profile.metal is None and not profile.machine.tpm:
-        yield Finding(
-            path=("machine", "tpm"),
-            message="Windows 11 refuses to install without a TPM",
-            rule="machine.hardware-checks",
-            hint=f"use `tpm: true`, {bypass}",
-        )
-
-
-def _bypass_elsewhere(profile: Profile) -> Iterator[Finding]:
-    if profile.windows.hardware_checks == "bypass" and profile.windows.product != "windows-11":
-        yield Finding(
-            path=("windows", "hardware_checks"),
-            message=f"{profile.windows.product} has no hardware checks to bypass",
-            rule="machine.hardware-checks",
-            severity=Severity.WARNING,
-            hint="remove the key",
-        )
-
-
-def _memory(profile: Profile) -> Iterator[Finding]:
-    if profile.machine.memory.bytes < SMALLEST_MEMORY:
-        yield Finding(
-            path=("machine", "memory"),
-            message=f"Windows does not start with {profile.machine.memory} of memory",
-            rule="machine.memory",
-            hint="4 GiB is the least Windows 11 accepts; servers start with 2 GiB",
-        )
-
-
 def _recovery(profile: Profile) -> Iterator[Finding]:
     recovery, disk = profile.windows.recovery, profile.machine.disks[0].size
     if profile.metal is None and recovery is not None and recovery >= disk:
@@ -310,20 +159,6 @@ def _recovery(profile: Profile) -> Iterator[Finding]:
             rule="machine.disk-size",
             hint="make machine.disks[0].size larger",
         )
-
-
-def _addresses(profile: Profile) -> Iterator[Finding]:
-    seen: set[str] = set()
-    for index, network in enumerate(profile.machine.networks):
-        if network.mac is not None and network.mac in seen:
-            yield Finding(
-                path=("machine", "networks", index, "mac"),
-                message=f"MAC address {network.mac} appears twice",
-                rule="machine.mac",
-                hint="remove it; one is made from the machine's name",
-            )
-        if network.mac is not None:
-            seen.add(network.mac)
 
 
 def _remote(profile: Profile) -> Iterator[Finding]:
@@ -385,13 +220,16 @@ RULES = (
     Rule(_autologon_user, ("windows.autologon.user", "windows.users.name")),
     Rule(_autologon_administrator, ("windows.autologon.user", "windows.administrator")),
     Rule(_somebody_can_log_on, ("windows.users", "windows.administrator.password")),
-    Rule(_machine_or_metal, ("machine", "metal")),
-    Rule(_metal_drivers, ("metal", "media.drivers")),
-    Rule(_ready, ("machine.ready.when", "media.drivers", "windows.architecture")),
-    Rule(_virtio_disks, ("machine.disks.bus", "media.drivers", "windows.architecture")),
-    Rule(_virtio_networks, ("machine.networks.model", "media.drivers", "windows.architecture")),
+    Rule(hardware.machine_or_metal, ("machine", "metal")),
+    Rule(hardware.metal_drivers, ("metal", "media.drivers")),
+    Rule(hardware.ready, ("machine.ready.when", "media.drivers", "windows.architecture")),
+    Rule(hardware.virtio_disks, ("machine.disks.bus", "media.drivers", "windows.architecture")),
     Rule(
-        _arm64,
+        hardware.virtio_networks,
+        ("machine.networks.model", "media.drivers", "windows.architecture"),
+    ),
+    Rule(
+        hardware.arm64,
         (
             "windows.architecture",
             "metal.firmware",
@@ -401,7 +239,7 @@ RULES = (
         ),
     ),
     Rule(
-        _hardware_checks,
+        hardware.hardware_checks,
         (
             "windows.product",
             "windows.hardware_checks",
@@ -410,10 +248,10 @@ RULES = (
             "machine.tpm",
         ),
     ),
-    Rule(_bypass_elsewhere, ("windows.product", "windows.hardware_checks")),
-    Rule(_memory, ("machine.memory",)),
+    Rule(hardware.bypass_elsewhere, ("windows.product", "windows.hardware_checks")),
+    Rule(hardware.memory, ("machine.memory",)),
     Rule(_recovery, ("machine.disks.size", "windows.recovery")),
-    Rule(_addresses, ("machine.networks.mac",)),
+    Rule(hardware.addresses, ("machine.networks.mac",)),
     Rule(_remote, ("windows.remote", "machine.networks")),
     Rule(
         _literals,

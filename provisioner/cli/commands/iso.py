@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
 HELP = "make, read, compare and write disc images"
-VERBS = ("create", "ls", "cat", "extract", "diff", "verify", "remaster", "mount", "unmount", "rip")
+VERBS = (
+    "create",
+    "ls",
+    "cat",
+    "extract",
+    "diff",
+    "verify",
+    "remaster",
+    "mount",
+    "unmount",
+    "rip",
+    "burn",
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

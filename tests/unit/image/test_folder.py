@@ -35,7 +35,7 @@ def test_into_an_absent_or_empty_folder(tmp_path: Path, exists: bool) -> None:
         out.mkdir()
     write_folder(TREE, out, reveal=SecretSlot.masked)
     assert written(out) == {
-        "Autounattend.xml": b"<a><<administrator: generated, 20 characters>></a>\r\n",
+        "Autounattend.xml": b"<a>[secret administrator: generated, 20 characters]</a>\r\n",
         "scripts": None,
         "scripts/a": None,
         "scripts/a/first.ps1": b"exit",

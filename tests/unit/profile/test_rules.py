@@ -147,6 +147,42 @@ windows: {autologon: {user: Administrator}, administrator: {enabled: false, pass
         "add one to machine.networks",
     ),
     (
+        "a virtual machine and a physical PC",
+        "metal: {}\nmachine: {cpus: 2}\n",
+        "error[profile.machine-or-metal] 1:1",
+        "remove `machine` or `metal`; `machine: null` takes an inherited one away",
+    ),
+    (
+        "a driver disc for a physical PC",
+        "media: {drivers: v.iso}\nmetal: {}\n",
+        "warning[media.drivers-unused] 1:18",
+        "remove the key",
+    ),
+    (
+        "Windows 11 on a PC with BIOS",
+        "metal: {firmware: bios}\n",
+        "error[machine.hardware-checks] 1:19",
+        "use `firmware: secure-boot`, or set windows.hardware_checks: bypass",
+    ),
+    (
+        "BIOS for arm64",
+        "windows: {architecture: arm64}\nmachine: {firmware: bios}\n",
+        "error[machine.architecture] 2:21",
+        "use `firmware: secure-boot` or `firmware: uefi`",
+    ),
+    (
+        "arm64 without drivers for its network",
+        "windows: {architecture: arm64}\n",
+        "warning[machine.virtio-drivers] 1:25",
+        "add media.drivers (virtio-win.iso); without it Windows has no network",
+    ),
+    (
+        "an agent for arm64",
+        "windows: {architecture: arm64}\nmachine: {ready: {when: agent}}\n",
+        "error[machine.ready-agent] 2:25",
+        "use `when: serial`, or leave the key out",
+    ),
+    (
         "a secret in clear",
         "windows: {users: [{name: a, password: {plain: hunter2}}]}\n",
         "note[profile.plain-secret] 1:39",
@@ -190,11 +226,21 @@ def test_each_rule(desk: Any, text: str, expected: str, hint: str) -> None:
         "machine: {firmware: bios, tpm: true}\n",
         "machine: {tpm: false}\n",
         "media: {drivers: v.iso}\nmachine: {disks: [{bus: virtio}], ready: {when: agent}}\n",
+        "metal: {}\n",
+        "metal: {firmware: uefi}\n",
     ],
 )
 def test_a_sound_profile_has_no_problems(problems_of: Check, more: str) -> None:
     bypass = "  hardware_checks: bypass\n" if "firmware" in more or "tpm" in more else ""
     assert problems_of(dedent(SOUND) + bypass + more) == ()
+
+
+def test_an_inherited_machine_can_be_taken_away(desk: Any) -> None:
+    desk.write("pc.yaml", "extends: windows-11\nname: pc\nmetal: {}\n")
+    assert [p.rule for p in desk.problems("pc.yaml")] == ["profile.machine-or-metal"]
+    desk.write("pc.yaml", "extends: windows-11\nname: pc\nmetal: {}\nmachine: null\n")
+    profile = desk.load("pc.yaml").profile
+    assert profile.metal is not None and profile.firmware == "secure-boot"
 
 
 def test_bios_is_fine_for_windows_10(problems_of: Check) -> None:

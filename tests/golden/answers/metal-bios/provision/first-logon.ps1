@@ -5,7 +5,6 @@ $ProgressPreference = 'SilentlyContinue'
 $disc = Split-Path -Parent $PSScriptRoot
 $logs = Join-Path $env:ProgramData 'provisioner'
 $winlogon = 'HKLM:\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Winlogon'
-$sequence = 0
 $stage = 'first-logon'
 $failure = $null
 
