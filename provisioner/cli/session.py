@@ -79,7 +79,20 @@ class Session:
         """The one template environment."""
         from provisioner.templating import Templates
 
-        return Templates(self.resources.template_folders())
+        return Templates(self.resources.template_folders(), cache=self._template_cache())
+
+    def _template_cache(self) -> Path | None:
+        """Where compiled templates are kept; they are code, so only in a folder that is ours."""
+        from provisioner.host.files import private_folder
+
+        folder = self.environment.cache / "templates"
+        try:
+            private_folder(folder)
+            status = folder.stat()
+        except (ProvisionerError, OSError):
+            return None
+        ours = status.st_uid == self.environment.uid and not status.st_mode & 0o022
+        return folder if ours else None
 
     @cached_property
     def machines(self) -> Machines:

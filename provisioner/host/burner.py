@@ -94,17 +94,18 @@ def burn(
         raise HostError("the program xorriso is not installed", hint=_HINT) from err
     assert process.stderr is not None
     severe: list[str] = []
-    try:
-        for line in _lines(process.stderr):
-            if match := _UPDATE.search(line):
-                progress(int(match[1]) * _MEGABYTE, int(match[2]) * _MEGABYTE)
-            elif match := _SEVERE.search(line):
-                severe.append(match[1].strip())
-        code = process.wait()
-    except BaseException:
-        process.send_signal(signal.SIGINT)
-        process.wait()
-        raise
+    with process:
+        try:
+            for line in _lines(process.stderr):
+                if match := _UPDATE.search(line):
+                    progress(int(match[1]) * _MEGABYTE, int(match[2]) * _MEGABYTE)
+                elif match := _SEVERE.search(line):
+                    severe.append(match[1].strip())
+            code = process.wait()
+        except BaseException:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
     if code != 0:
         raise FailedError(
             f"burning failed: {severe[-1] if severe else f'xorriso ended with {code}'}",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 import subprocess
 import sys
@@ -144,34 +145,34 @@ def serve(nodes: Mapping[str, Node], image: Path, folder: Path) -> None:
         os.close(descriptor)
 
 
-def serve_in_background(argv: list[str], folder: Path, *, seconds: float = 30.0) -> int:
-    """Starts a program that mounts at `folder`, waits until it has; its process id.
+def serve_in_background(argv: list[str], folder: Path, *, seconds: float = 30.0) -> None:
+    """Starts a program that mounts at `folder` and outlives us; returns when it has mounted.
 
-    FailedError with its last words where it ends before that.
+    HostError with its first words where it ends before that.
     """
-    process = subprocess.Popen(
-        argv,
+    # setsid(1) forks: the program belongs to nobody, and needs no `wait`.
+    with subprocess.Popen(
+        ["setsid", "--fork", *argv],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert process.stderr is not None
-    deadline = time.monotonic() + seconds
-    try:
-        while time.monotonic() < deadline:
-            if mounted_at(folder) is not None:
-                process.stderr.close()
-                return process.pid
-            if process.poll() is not None:
-                words = process.stderr.read().decode("utf-8", "replace").strip().splitlines()
-                reason = words[0].removeprefix("error: ") if words else "it ended"
-                raise HostError(f"cannot mount: {reason}")
-            time.sleep(0.02)
-        raise FailedError(f"nothing appeared at {folder} within {seconds:.0f} s")
-    except BaseException:
-        process.terminate()
-        raise
+    ) as process:
+        assert process.stderr is not None
+        deadline = time.monotonic() + seconds
+        words = b""
+        while mounted_at(folder) is None:
+            ready, _, _ = select.select([process.stderr], [], [], 0.02)
+            data = os.read(process.stderr.fileno(), 4096) if ready else None
+            words += data or b""
+            if data == b"":
+                raise HostError(f"cannot mount: {_first_line(words)}")
+            if time.monotonic() > deadline:
+                raise FailedError(f"nothing appeared at {folder} within {seconds:.0f} s")
+
+
+def _first_line(words: bytes) -> str:
+    lines = words.decode("utf-8", "replace").strip().splitlines()
+    return lines[0].removeprefix("error: ") if lines else "it ended without a word"
 
 
 def own_command(*arguments: str) -> list[str]:
