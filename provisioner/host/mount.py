@@ -116,7 +116,7 @@ def serve(nodes: Mapping[str, Node], image: Path, folder: Path) -> None:
     Returns then. HostError where FUSE is missing or not allowed.
     """
     try:
-        import mfusepy  # type: ignore[import-untyped]
+        import mfusepy
     except ImportError as err:
         raise HostError(
             "the Python package mfusepy is not installed", hint="pip install 'provisioner[mount]'"
