@@ -3,8 +3,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv/bin
-SETUP := build/.setup
-TEST_SETUP := build/.setup-tests
+SETUP := .venv/.setup
+TEST_SETUP := .venv/.setup-tests
 STANDIN := build/standin
 
 .DEFAULT_GOAL := help
@@ -51,4 +51,4 @@ bench: standin $(TEST_SETUP) ## compare with other tools side by side, as ratios
 	@$(VENV)/python -m benchmarks
 
 clean: ## remove what the other targets built
-	rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -107,6 +107,12 @@ class Session:
         epoch = self.environment.epoch
         return DEFAULT_EPOCH if epoch is None else epoch
 
+    def store(self, name: str) -> MachineStore:
+        """What is remembered of one machine; UsageError for what cannot be a machine's name."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise UsageError(f"{name!r} is not the name of a machine")
+        return self.machines.store(name)
+
     def machine_names(self) -> list[str]:
         """Names of the machines that are remembered."""
         return [store.name for store in self.machines.all()]
@@ -168,6 +174,9 @@ class Session:
         from provisioner.quoting import ENCODINGS
 
         secrets = self._secrets(name)
+        store = self.machines.store(name)
+        store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        store.promised_note.touch(mode=0o600)
         return lambda slot: ENCODINGS[slot.encoding](
             secrets.resolve(slot.name, slot.reference).reveal()
         )
@@ -176,7 +185,7 @@ class Session:
         """A generated password of a machine; FailedError where there is none."""
         from provisioner.host.secrets import kept_secret
 
-        store = self.machines.store(name)
+        store = self.store(name)
         slot = "administrator" if user.casefold() == "administrator" else f"users.{user}"
         found = kept_secret(store.secrets_file, slot)
         if found is None:
@@ -239,9 +248,7 @@ class Session:
         from provisioner.host.serial import FileSerialLog
         from provisioner.run.world import World
 
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-            raise UsageError(f"{name!r} is not the name of a machine")
-        store = self.machines.store(name)
+        store = self.store(name)
         return World(
             hypervisor=self.hypervisor(name, uri, pool=pool),
             clock=SystemClock(),
@@ -315,12 +322,13 @@ class Session:
         """Loopback ports that nobody listens on and no machine of ours has been given."""
         from provisioner.host.loopback import free_loopback_ports
 
-        taken = {
-            forward.host_port
-            for store in self.machines.all()
-            if (state := store.load()) is not None
-            for forward in state.current.forwards
-        }
+        taken = set()
+        for store in self.machines.all():
+            with suppress(FailedError):  # a damaged state of another machine is not our concern
+                state = store.load()
+                taken |= (
+                    {forward.host_port for forward in state.current.forwards} if state else set()
+                )
         return free_loopback_ports(count, taken=taken)
 
     def forget(self, world: World) -> None:

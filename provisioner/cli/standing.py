@@ -35,6 +35,7 @@ def status(world: World) -> dict[str, Any]:
 
 def ways_in(world: World) -> tuple[str, ...]:
     """How a person reaches the machine."""
+    from provisioner.host.secrets import kept_secret
     from provisioner.store.machine import Phase
 
     state = world.store.load()
@@ -51,8 +52,9 @@ def ways_in(world: World) -> tuple[str, ...]:
             addresses = ()
         if addresses:
             lines.append(f"reach it: {'  '.join(addresses)}")
-    if state.users:
-        user = state.users[0]
+    user = state.users[0] if state.users else ""
+    slot = "administrator" if user == "Administrator" else f"users.{user}"
+    if kept_secret(world.store.secrets_file, slot) is not None:
         lines.append(f"log on as {user}: provisioner secret {world.store.name} {user}")
     return tuple(lines)
 

@@ -68,9 +68,7 @@ def _place(drive: str) -> Path:
     if not place.exists():
         raise UsageError(f"there is no drive {drive}", hint="drives are /dev/sr0 and so on")
     if not is_optical(place):
-        raise RefusedError(
-            f"{drive} is no optical drive", hint="`usb write` writes to sticks, and asks first"
-        )
+        raise RefusedError(f"{drive} is no optical drive", hint="drives are /dev/sr0 and so on")
     return place
 
 

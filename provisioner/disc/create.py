@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from provisioner.disc.gather import Gathered, Selection, gather, share_duplicates
-from provisioner.errors import ProvisionerError, RefusedError, UsageError
-from provisioner.image.boot_catalog import BIOS, UEFI, BootImage
+from provisioner.errors import FailedError, ProvisionerError, RefusedError, UsageError
+from provisioner.image.boot_catalog import BIOS, UEFI, BootImage, has_grub2_place
 from provisioner.image.content import planned_length
 from provisioner.image.disc import LATEST, Written, write_disc
 from provisioner.image.mastering import Form
 from provisioner.image.shapes import Shape
 from provisioner.secret import SecretSlot
-from provisioner.tree import Entry, File, Symlink, Tree
+from provisioner.tree import Entry, File, HostFile, Symlink, Tree
 
 FOUR_GIB = 1 << 32
 NO_PROMPT = "efi/microsoft/boot/efisys_noprompt.bin"
@@ -25,7 +25,8 @@ _WINDOWS = re.compile(r"sources/(boot\.wim|install\.(wim|esd|swm))$", re.IGNOREC
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loader:
-    """A boot image that discs are known to have. `sectors` of 512 bytes; None: all of it."""
+    """A boot image that discs are known to have. `sectors` of 512 bytes are loaded, fewer where it
+    is smaller; None: all of it."""
 
     path: str
     platform: int
@@ -35,7 +36,7 @@ class Loader:
 
 
 LOADERS = (
-    Loader(path="boot/etfsboot.com", platform=BIOS, sectors=None),
+    Loader(path="boot/etfsboot.com", platform=BIOS, sectors=8),
     Loader(path="isolinux/isolinux.bin", platform=BIOS, sectors=4, table=True),
     Loader(path="boot/grub/i386-pc/eltorito.img", platform=BIOS, sectors=4, table=True, grub2=True),
     Loader(path="boot/grub/bios.img", platform=BIOS, sectors=4, table=True, grub2=True),
@@ -187,20 +188,35 @@ def _boot_images(tree: Tree, order: Order) -> tuple[BootImage, ...]:
 
 def _image(loader: Loader, platform: int, path: str, file: File) -> BootImage:
     length = planned_length(file)
-    sectors = -(-length // 512) if loader.sectors is None else loader.sectors
+    whole = -(-length // 512)
+    sectors = whole if loader.sectors is None else min(whole, loader.sectors)
     if not length:
         raise UsageError(f"the boot image {path} is empty")
     if sectors > 0xFFFF:
         if platform == BIOS:
             raise UsageError(f"the boot image {path} is too large for a BIOS ({length} bytes)")
         sectors = 0  # UEFI 2.10 §13.3.2.1: 0 and 1 mean all there is
+    head = _head(file)
+    # Taken off another disc, a loader brings the table of its old place; it gets one of the new.
+    old = int.from_bytes(head[12:16], "little")
+    carries = head[8:12] == b"\x10\0\0\0" and int.from_bytes(head[16:20], "little") == length
     return BootImage(
         platform=platform,
         load_sectors=sectors,
         path=path,
-        table=loader.table,
-        grub2=loader.grub2,
+        table=loader.table or carries,
+        grub2=loader.grub2 or (carries and has_grub2_place(head, old)),
     )
+
+
+def _head(file: File) -> bytes:
+    part = file.content[0]
+    assert isinstance(part, HostFile)
+    try:
+        with part.path.open("rb") as stream:
+            return stream.read(4096)
+    except OSError as err:
+        raise FailedError(f"cannot read {part.path}: {err.strerror}") from err
 
 
 def _no_secrets(slot: SecretSlot) -> str:

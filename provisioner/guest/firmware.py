@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 _STARTING = re.compile(r"BdsDxe: starting (Boot[0-9A-F]{4})(?: \"([^\"]*)\")?")
-_FAILED = re.compile(
-    r"BdsDxe: failed to (?:load|start) (Boot[0-9A-F]{4})(?: \"([^\"]*)\")?.*?:\s*([A-Z][A-Za-z ]+)$"
-)
 
 
 class Verdict(StrEnum):
@@ -54,11 +51,4 @@ def verdict(line: str) -> Verdict | None:
         return Verdict.NOTHING_BOOTABLE
     if line.startswith(("grub>", "grub rescue>")):
         return Verdict.BOOT_LOADER_PROMPT
-    return None
-
-
-def failed_entry(line: str) -> tuple[str, str] | None:
-    """Boot entry and the firmware's reason, as (`Boot0001`, `Not Found`)."""
-    if found := _FAILED.search(line):
-        return found[1], found[3].strip()
     return None

@@ -119,7 +119,8 @@ def serve(nodes: Mapping[str, Node], image: Path, folder: Path) -> None:
         import mfusepy
     except ImportError as err:
         raise HostError(
-            "the Python package mfusepy is not installed", hint="pip install 'provisioner[mount]'"
+            "the Python package mfusepy is not installed",
+            hint="pip install 'provisioner[mount]'",
         ) from err
     except OSError as err:
         raise HostError("the library libfuse is not installed", hint="apt install fuse3") from err

@@ -43,6 +43,8 @@ class MachineName(TextValue):
         if len(text) > 48:
             message = f"'{text}' has {len(text)} characters; a machine's name has at most 48"
             raise BadValue(message, rule="profile.name")
+        if text == "failures":  # the folder beside the machines' that keeps what failed ones said
+            raise BadValue("'failures' is a name that provisioner needs", rule="profile.name")
         # virsh takes a bare number for the id of a running domain.
         if text.isascii() and text.isdigit():
             raise BadValue(

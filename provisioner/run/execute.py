@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from provisioner.errors import GuestError, InterruptedByUser
+from provisioner.errors import GuestError, InterruptedByUser, ProvisionerError
 from provisioner.guest.listener import Listener
 from provisioner.plan.model import MachinePlan
 from provisioner.plan.steps import (
@@ -28,6 +28,9 @@ from provisioner.run.world import World
 from provisioner.store.journal import Entry
 from provisioner.store.machine import Phase
 
+RESUMED_GRACE = 120.0
+"""Seconds that `up` waits at least when it takes up an installation again."""
+
 
 def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool) -> bool:
     """Performs every step the journal does not call done. Raises what a step raised.
@@ -38,7 +41,7 @@ def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool)
     store, console = world.store, world.console
     completed = store.journal.completed()
     _power_on_again(plan, world, completed)
-    guest = Guest(world=world, listener=Listener(world.serial), started=_started(world))
+    guest = Guest(world=world, listener=Listener(world.serial), started=_started(plan, world))
     for number, step in enumerate(plan.steps):
         if number in completed:
             continue
@@ -53,7 +56,10 @@ def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool)
             perform(step, world, guest)
             store.journal.done(number)
         except GuestError as err:
-            save_evidence(world, plan, err, guest.listener.heard)
+            try:
+                save_evidence(world, plan, err, guest.listener.heard)
+            except (OSError, ProvisionerError) as trouble:  # a full disk must not keep it running
+                console.warn(f"its last words could not be saved: {trouble}")
             if keep_failed:
                 store.update(phase=Phase.FAILED, reason=err.message, finished=world.clock.now())
                 console.warn(f"{plan.name} is kept as it is (--keep-failed)")
@@ -77,10 +83,15 @@ def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool)
     return True
 
 
-def _started(world: World) -> float:
-    """When the machine was started, on the monotonic clock: a resumed wait counts from there."""
+def _started(plan: MachinePlan, world: World) -> float:
+    """When the machine was started, on the monotonic clock: a resumed wait counts from there.
+
+    A wait that is taken up after its time limit still gets RESUMED_GRACE to find the guest ready.
+    """
     state = world.store.load()
     ago = world.clock.now() - state.started if state is not None and state.started else 0.0
+    within = max((step.within for step in plan.steps if isinstance(step, WaitReady)), default=0.0)
+    ago = min(ago, max(0.0, within - RESUMED_GRACE))
     return world.clock.monotonic() - max(0.0, ago)
 
 
@@ -98,6 +109,7 @@ def _power_on_again(plan: MachinePlan, world: World, completed: frozenset[int]) 
     if record is not None and record.state in (DomainState.OFF, DomainState.CRASHED):
         world.store.stopped_note.unlink(missing_ok=True)
         world.console.say(f"{plan.name} was off in the middle of its installation; starting it")
+        world.store.update(started=world.clock.now())
         world.hypervisor.start(plan.name)
 
 
@@ -145,7 +157,7 @@ def roll_back(world: World) -> None:
         store.journal.clear()
     elif store.folder.exists():
         store.journal.clear()
-        store.remove()
+        store.clear()
 
 
 def _undo_list(entries: Iterable[Entry]) -> list[Undo]:

@@ -29,7 +29,8 @@ def save_evidence(world: World, plan: MachinePlan, error: GuestError, heard: Hea
         (folder / "domain.xml").write_text(world.hypervisor.domain_xml(plan.name))
     if world.store.serial_log.exists():
         (folder / "serial.log").write_bytes(world.store.serial_log.read_bytes())
-    error.hint = f"{error.hint}\nscreenshot, serial log and XML: {folder}"
+    kept = f"screenshot, serial log and XML: {folder}"
+    error.hint = f"{error.hint}\n{kept}" if error.hint else kept
 
 
 def _stamp(now: float) -> str:

@@ -47,7 +47,7 @@ def up(compile_plan: Compile, world: World, options: UpOptions) -> Outcome:
     except BaseException as err:
         undone = _undo_begun(world)
         if world.store.folder.exists() and not world.store.exists():
-            world.store.remove()  # nothing was begun; leave no empty folder
+            world.store.clear()  # nothing was begun; leave no empty folder
         if undone and isinstance(err, KeyboardInterrupt):
             raise InterruptedByUser("interrupted; everything that was begun is undone") from err
         raise
@@ -113,6 +113,7 @@ def down(world: World, name: str, *, within: float, force: bool) -> Literal["off
         if record is None or record.state in (DomainState.OFF, DomainState.CRASHED):
             return "off"
         world.clock.sleep(0.5)
+    world.store.stopped_note.unlink(missing_ok=True)
     raise FailedError(
         f"{name} did not turn itself off within {within:.0f} s",
         hint=f"`provisioner down {name} --force` pulls the plug",
@@ -122,7 +123,7 @@ def down(world: World, name: str, *, within: float, force: bool) -> Literal["off
 def belongings(world: World, name: str) -> tuple[str, ...]:
     """What `delete` would remove, one line each; empty when there is nothing of that name."""
     lines = []
-    state = world.store.load()
+    state = _readable_state(world)
     domains = {name, *((state.previous.domain,) if state and state.previous else ())}
     for domain in sorted(domains):
         record = world.hypervisor.domain(domain)
@@ -141,7 +142,7 @@ def delete(world: World, name: str) -> None:
 
     May be called again after it was killed half-way.
     """
-    state = world.store.load()
+    state = _readable_state(world)
     record = world.hypervisor.domain(name)
     if record is not None and record.ownership is None:
         raise RefusedError(
@@ -156,6 +157,15 @@ def delete(world: World, name: str) -> None:
         world.hypervisor.delete_file(file)
     if world.store.folder.exists():
         world.store.remove()
+
+
+def _readable_state(world: World) -> MachineState | None:
+    """The state, or None where its file is damaged: what can be found without it still goes."""
+    try:
+        return world.store.load()
+    except FailedError as err:
+        world.console.warn(err.message)
+        return None
 
 
 def _files(world: World, state: MachineState | None) -> tuple[str, ...]:
@@ -200,6 +210,17 @@ def _refuse_foreign(world: World, name: str, state: MachineState | None) -> None
             f"a machine {name} exists already, made from {record.ownership.profile} by another "
             "user or with another state folder",
             hint="choose another `name`, or use the account that made it",
+        )
+
+
+def _refuse_taken(world: World, plan: MachinePlan) -> None:
+    """A file that is there already is somebody else's: a failed run would undo it."""
+    taken = sorted(set(plan.files) & set(world.hypervisor.stored_files()))
+    if taken:
+        folder = world.hypervisor.facts().storage.folder
+        raise RefusedError(
+            f"{folder} already holds {', '.join(taken)}, which no machine of yours made",
+            hint="choose another `name`, or move those files away",
         )
 
 
@@ -256,13 +277,13 @@ def _replace(
             world.store.prepare()
             return _install(compile_plan, world, options, number=number, previous=None)
         state = state_now
-    record = world.hypervisor.domain(name)
-    if record is None:
-        return _install(compile_plan, world, options, number=number, previous=state.current)
-    if record.state not in (DomainState.OFF, DomainState.CRASHED):
-        down(world, name, within=120, force=False)
     aside = f"{name}.replaced-{state.current.number}"
     previous = replace(state.current, domain=aside)
+    record = world.hypervisor.domain(name)
+    if record is None:  # somebody undefined it; only its files are left to be replaced
+        return _install(compile_plan, world, options, number=number, previous=previous)
+    if record.state not in (DomainState.OFF, DomainState.CRASHED):
+        down(world, name, within=120, force=False)
     # Saved before the rename: whichever of the two names exists, the next run finds it.
     world.store.update(previous=previous, phase=Phase.BUILDING)
     world.hypervisor.rename(name, aside)
@@ -278,11 +299,13 @@ def _install(
     previous: Generation | None,
 ) -> Outcome:
     draft = compile_plan(number, {})
+    _refuse_taken(world, draft)
     chosen = options.choose_ports(len(draft.forwards))
     ports = {f.service: port for f, port in zip(draft.forwards, chosen, strict=True)}
     plan = compile_plan(number, ports)
     intent = _digest(plan, world)
     world.store.journal.clear()
+    world.store.stopped_note.unlink(missing_ok=True)
     world.store.serial_log.write_bytes(b"")
     world.store.save(
         MachineState(

@@ -8,6 +8,7 @@ from typing import assert_never
 from provisioner.errors import FailedError
 from provisioner.image.iso import write_iso
 from provisioner.image.overlay import Patch, write_overlay
+from provisioner.image.verify import verify_iso
 from provisioner.plan.steps import (
     CreateDisk,
     DefineDomain,
@@ -53,6 +54,7 @@ def perform(step: Step, world: World, guest: Guest) -> None:
 
             def write_disc(path: Path) -> None:
                 write_iso(step.tree, path, label=step.label, epoch=step.epoch, reveal=world.reveal)
+                verify_iso(path, step.tree, reveal=world.reveal)
 
             hypervisor.store_file(step.file_name, write_disc)
         case WriteBootOverlay():

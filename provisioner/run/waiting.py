@@ -116,11 +116,11 @@ def wait_ready(step: WaitReady, guest: Guest) -> None:
         record = guest.world.hypervisor.domain(step.name)
         state = record.state if record else DomainState.OFF
         if state in (DomainState.OFF, DomainState.CRASHED):
-            if step.when == "power-off" and state is DomainState.OFF:
-                return
             _stop_when_asked(guest, step.name)
             _take_in(guest)
             _stop_when_failed(guest, step.name)  # its last words
+            if step.when == "power-off" and state is DomainState.OFF:
+                return
             raise GuestError(
                 f"{step.name} turned itself off during: {heard.stage}",
                 hint=f"its serial log: {guest.world.store.serial_log}",

@@ -23,6 +23,10 @@ from provisioner.store.journal import Journal
 FORMAT = 1
 
 
+class MachineBusy(HostError):
+    """Another process is changing this machine."""
+
+
 class Phase(StrEnum):
     """How far a machine got."""
 
@@ -86,6 +90,8 @@ class MachineStore:
         self.serial_log = folder / "serial.log"
         self.stopped_note = folder / "stopped"
         """Says that `down` turned the machine off, and not the guest itself."""
+        self.promised_note = folder / "promised"
+        """Says that the generated secrets are on a disc or in a folder that a person has."""
 
     def exists(self) -> bool:
         """Whether anything is remembered of this machine."""
@@ -137,13 +143,22 @@ class MachineStore:
         if not self.serial_log.exists():
             self.serial_log.touch(mode=0o644)
 
+    def clear(self) -> None:
+        """Forgets a run that came to nothing, but not the passwords on a disc made before."""
+        if not self.promised_note.exists():
+            self.remove()
+            return
+        for path in self.folder.iterdir():
+            if path not in (self.secrets_file, self.promised_note):
+                path.unlink()
+
     def remove(self) -> None:
         """Forgets the machine. Its domain and files must be gone already."""
         shutil.rmtree(self.folder, ignore_errors=False)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps other processes from changing this machine; HostError where one does already."""
+        """Keeps other processes from changing this machine; MachineBusy where one does already."""
         self.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self.folder.parent / f".{self.name}.lock"
         descriptor = self._take(path)
@@ -167,7 +182,7 @@ class MachineStore:
             except BlockingIOError as err:
                 holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
                 os.close(descriptor)
-                raise HostError(
+                raise MachineBusy(
                     f"another provisioner works on {self.name} (process {holder or 'unknown'})",
                     hint=f"wait for it, or look with `provisioner status {self.name}`",
                 ) from err

@@ -25,14 +25,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """Turns it off."""
-    from provisioner.errors import HostError
     from provisioner.run.machine import down, settle
+    from provisioner.store.machine import MachineBusy
 
     world = session.world(arguments.name, arguments.connect)
     try:
         with world.store.lock():
             settle(world)
-    except HostError:
+    except MachineBusy:
         pass  # an `up` waits for it in another terminal; it sees that we turn the machine off
     outcome = down(world, arguments.name, within=arguments.within, force=arguments.force)
     text = "was off already" if outcome == "was off" else "is off; everything is kept"

@@ -18,6 +18,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """One line each; needs no libvirt."""
+    from provisioner.errors import FailedError
+
     console = session.console
     rows: list[tuple[str, ...]] = []
     if arguments.profiles:
@@ -28,8 +30,11 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         console.table(rows)
         return 0
     for store in session.machines.all():
-        state = store.load()
-        phase = state.phase.value if state else "interrupted"
+        try:
+            state = store.load()
+            phase = state.phase.value if state else "interrupted"
+        except FailedError:
+            state, phase = None, "damaged"
         rows.append((store.name, phase, state.uri if state else ""))
         console.event(
             "machine",

@@ -235,7 +235,88 @@ def test_the_time_limit_counts_from_the_start_of_the_machine(scene: Scene) -> No
     scene.clock.advance(590)
     with pytest.raises(GuestError, match="not ready within 10 min"):
         scene.up()
-    assert scene.clock.monotonic() < 620
+    assert scene.clock.monotonic() < 590 + 130
+
+
+def test_a_file_that_is_there_already_is_not_touched(scene: Scene) -> None:
+    scene.hypervisor.disks["dev-1.qcow2"] = 7
+    with pytest.raises(RefusedError, match=r"already holds dev-1.qcow2"):
+        scene.up()
+    assert scene.leaked() == ["file dev-1.qcow2"]
+
+
+def test_replacing_a_machine_whose_domain_is_gone_keeps_the_new_one(scene: Scene) -> None:
+    scene.up()
+    scene.hypervisor.destroy("dev")
+    scene.hypervisor.undefine("dev")
+    scene.edition = "Enterprise"
+    assert scene.up(replace=True) is Outcome.INSTALLED
+    assert kept(scene) == ["domain dev", "file dev-2-boot.qcow2", "file dev-2.qcow2"]
+
+
+def test_up_long_after_down_still_waits(scene: Scene) -> None:
+    def turned_off(guest: FakeGuest) -> None:
+        installs(guest)
+        guest.after(7, lambda: scene.down())
+
+    scene.hypervisor.plays("dev", turned_off)
+    with pytest.raises(InterruptedByUser):
+        scene.up()
+    scene.clock.advance(24 * 3600)
+    scene.hypervisor.plays("dev", installs)
+    assert scene.up() is Outcome.INSTALLED
+
+
+def test_up_long_after_ctrl_c_finds_the_guest_ready(scene: Scene) -> None:
+    scene.up(detach=True)
+    scene.clock.advance(24 * 3600)
+    assert scene.up() is Outcome.INSTALLED
+
+
+def test_down_is_not_taken_for_a_guest_that_turned_itself_off_when_ready(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, when="power-off")
+    scene.hypervisor.plays("dev", lambda guest: guest.after(7, lambda: scene.down()))
+    with pytest.raises(InterruptedByUser, match="shut down by `provisioner down`"):
+        scene.up()
+    assert "file dev-1-answers.iso" in scene.leaked()
+
+
+def test_the_note_of_down_does_not_outlive_a_replacement(scene: Scene) -> None:
+    scene.up()
+    scene.edition = "Enterprise"
+    scene.hypervisor.plays("dev", lambda guest: guest.after(5, guest.power_off))
+    with pytest.raises(GuestError, match="turned itself off"):
+        scene.up(replace=True)
+    assert kept(scene) == DEVICES_OF_READY
+
+
+def test_a_full_disk_does_not_keep_a_failed_guest(scene: Scene) -> None:
+    (scene.folder / "state").mkdir()
+    (scene.folder / "state" / "failures").write_text("in the way")
+    scene.hypervisor.plays("dev", lambda guest: guest.after(5, guest.power_off))
+    with pytest.raises(GuestError, match="turned itself off"):
+        scene.up()
+    assert any("could not be saved" in line for line in scene.console.warnings)
+    assert kept(scene) == []
+
+
+def test_a_machine_with_a_damaged_state_can_be_deleted(scene: Scene) -> None:
+    scene.up()
+    (scene.folder / "state" / "dev" / "state.json").write_text("{")
+    scene.delete()
+    assert scene.hypervisor.domain("dev") is None
+    assert not (scene.folder / "state" / "dev").exists()
+
+
+def test_a_failed_run_keeps_the_passwords_of_a_disc_made_before(scene: Scene) -> None:
+    store = scene.world().store
+    store.prepare()
+    store.secrets_file.write_text("{}")
+    store.promised_note.touch()
+    scene.hypervisor.fails("define", FailedError("no"))
+    with pytest.raises(FailedError, match="no"):
+        scene.up()
+    assert sorted(path.name for path in store.folder.iterdir()) == ["promised", "secrets.json"]
 
 
 METHODS = ["store_file", "create_disk", "define", "start"]
