@@ -20,7 +20,7 @@ from provisioner.image.iso_records import BLOCK
 from provisioner.image.mastering import Form, Layout, lay_out
 from provisioner.image.output import refuse_source, replacing
 from provisioner.image.shapes import large_files, name_views, shape_problems
-from provisioner.image.transfer import write_all, write_payload
+from provisioner.image.transfer import STEP, write_all, write_payload
 from provisioner.tree import File, HostFile, Slice, Tree
 
 Progress = Callable[[int, int], None]
@@ -84,11 +84,17 @@ def write_disc(
 
 def _fill(out: int, layout: Layout, form: Form, progress: Progress) -> None:
     total = sum(stored.payload.length for stored in layout.stored)
-    done = 0
+    done = started = position = 0
 
     def moved(count: int) -> None:
-        nonlocal done
+        nonlocal done, started, position
         done += count
+        position += count
+        if position - started >= STEP:
+            # Makes the kernel begin to write, so that fsync finds little left to do: measured,
+            # an eighth of the time. What it has not written it keeps.
+            os.posix_fadvise(out, started, position - started, os.POSIX_FADV_DONTNEED)
+            started = position
         progress(done, total)
 
     progress(0, total)
@@ -96,6 +102,7 @@ def _fill(out: int, layout: Layout, form: Form, progress: Progress) -> None:
     for offset, data in layout.pieces:
         write_all(out, data, offset)
     for stored in layout.stored:
+        position = stored.block * BLOCK
         write_payload(stored.payload, out, stored.block * BLOCK, moved=moved)
     lengths = {stored.block: stored.payload.length for stored in layout.stored}
     for image, block in zip(form.boot, layout.boot_blocks, strict=True):

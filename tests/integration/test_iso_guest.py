@@ -32,7 +32,12 @@ from tests.standin.packages import Kernel, fetch_kernel, which
 from tests.standin.qemu import machine
 from tests.unit.disc.readers import made, run
 
-pytestmark = [pytest.mark.integration, pytest.mark.boot, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.boot,
+    pytest.mark.soak,  # six starts of a machine under emulation: too long for every run
+    pytest.mark.timeout(900),
+]
 
 MODULES = ("ahci", "sd_mod", "sr_mod", "isofs", "udf", "nls_utf8")
 INIT = """\
