@@ -16,6 +16,7 @@ import pytest
 from provisioner.disc.create import Order, create
 from provisioner.disc.rip import Options, Ripped, Until, map_name, partial_name, rip
 from provisioner.disc.sectors import Status, parse_map
+from provisioner.disc.verify import same_bytes
 from provisioner.errors import FailedError, HostError, MediaError, RefusedError
 from provisioner.host.optical import select_speed
 from provisioner.image.shapes import Shape
@@ -144,6 +145,17 @@ def test_a_second_pass_finds_what_changes(tmp_path: Path, image: Path, drive: Dr
     done = ripped(drive.device, tmp_path / "two.iso", passes=2)
     assert done.repaired == 1
     whole(tmp_path / "two.iso", image, done)
+
+
+def test_a_drive_is_compared_over_the_length_of_the_image(
+    tmp_path: Path, image: Path, loop: Device, drive: Drive
+) -> None:
+    longer = tmp_path / "longer.img"
+    longer.write_bytes(image.read_bytes() + b"x" * 8192)
+    assert same_bytes(image, loop(longer)) == (None, 8192)
+    drive.faults(bad=[700])
+    with pytest.raises(MediaError, match="cannot read"):
+        same_bytes(image, drive.device)
 
 
 def test_run_out(tmp_path: Path, image: Path) -> None:
