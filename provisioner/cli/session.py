@@ -278,9 +278,7 @@ class Session:
         name = loaded.profile.name
         world = self.world(name, arguments.connect or machine.connect, pool=machine.pool)
         if connect_ahead:
-            from threading import Thread
-
-            Thread(target=_knock, args=(world,), daemon=True).start()
+            self.connect_ahead(world)
 
         from provisioner.plan.compile import Sources, compile_machine
         from provisioner.ports import Mode
@@ -309,6 +307,17 @@ class Session:
             )
 
         return MachineRun(name=name, world=world, compile_plan=compile_plan)
+
+    def connect_ahead(self, world: World) -> None:
+        """Opens the connection in another thread, which is waited for before it is closed.
+
+        Otherwise a command that fails at once would leave the embed root that is still being made.
+        """
+        from threading import Thread
+
+        ahead = Thread(target=_knock, args=(world,), daemon=True)
+        ahead.start()
+        self._open.callback(ahead.join)
 
     def require_reachable(self, world: World, image: Path) -> None:
         """HostError, with the setfacl lines, where QEMU's user cannot read an image."""
