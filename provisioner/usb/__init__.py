@@ -1,0 +1,1 @@
+"""Sticks for physical machines: what is on them, writing them safely, proving it."""
