@@ -247,10 +247,10 @@ def _type_hint(forms: Forms, value: Any) -> str | None:
 def _purpose(model: type[BaseModel], path: Path) -> str | None:
     """The first sentence of the field's description."""
     key = path[-1] if path else None
-    found = fields.field(fields.at(model, path[:-1]), key) if isinstance(key, str) else None
-    if found is None or not found.description:
+    found = fields.description(fields.at(model, path[:-1]), key) if isinstance(key, str) else None
+    if found is None:
         return None
-    sentence = " ".join(found.description.split()).split(". ")[0].rstrip(".")
+    sentence = " ".join(found.split()).split(". ")[0].rstrip(".")
     return f"{key}: {sentence}"
 
 
