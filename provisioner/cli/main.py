@@ -13,7 +13,7 @@ from provisioner.cli.parser import build_parser
 def main(argv: Sequence[str]) -> int:
     """Runs one command line; the exit code."""
     if argv[:1] in (["--help"], ["-h"], ["--version"]):
-        build_parser(configured=()).parse_args(argv)  # prints it and ends the process
+        build_parser(argv[0]).parse_args(argv)  # prints it and ends the process
     from provisioner.cli.console import TerminalConsole
     from provisioner.cli.environment import read_environment
     from provisioner.errors import InterruptedByUser, ProvisionerError
@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     debug = "--debug" in argv
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        arguments = build_parser(configured=argv[:1]).parse_args(argv)
+        arguments = build_parser(argv[0] if argv else "").parse_args(argv)
         from provisioner.cli.config import given_settings, read_config
         from provisioner.cli.session import Session
 
