@@ -12,8 +12,19 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGE = PROJECT / "provisioner"
 
+FOUNDATION = (
+    "errors",
+    "frozen",
+    "secret",
+    "quoting",
+    "tree",
+    "templating",
+    "ports",
+    "ownership",
+)
+
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "secret", "quoting", "tree", "templating", "ports", "ownership"}),
+    frozenset(FOUNDATION),
     frozenset({"resources"}),
     frozenset({"profile"}),
     frozenset({"media"}),
@@ -31,7 +42,6 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 """Rooms, from the one everybody may use to the one nobody may. Not every room is open yet."""
 
-FOUNDATION = ("errors", "secret", "quoting", "tree", "templating", "ports", "ownership")
 ENTRY_POINTS = frozenset({"provisioner", "provisioner.__main__"})
 
 DOORS: dict[str, frozenset[str]] = {
