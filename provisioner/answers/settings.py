@@ -82,11 +82,13 @@ class Component:
         return self.settings.get(path.lower())
 
 
-@cache
 def table() -> Mapping[tuple[str, str], Setting]:
     """Every row by component (lower case: real files vary it) and path as the reference has it."""
-    text = files(__package__).joinpath("unattend-settings.tsv").read_text(encoding="utf-8")
-    return MappingProxyType(read_table(text))
+    return MappingProxyType(read_table(_text()))
+
+
+def _text() -> str:
+    return files(__package__).joinpath("unattend-settings.tsv").read_text(encoding="utf-8")
 
 
 def read_table(text: str) -> dict[tuple[str, str], Setting]:
@@ -130,15 +132,38 @@ def _setting(cells: list[str]) -> Setting:
 
 
 @cache
-def components() -> Mapping[str, Component]:
-    """Every component by its name in lower case."""
-    rows: dict[str, dict[str, Setting]] = {}
-    for (name, path), setting in table().items():
-        rows.setdefault(name, {})[path.lower()] = setting
-    return MappingProxyType({name: _component(settings) for name, settings in rows.items()})
+def _lines() -> Mapping[str, tuple[str, list[str]]]:
+    """The name of every component, and its lines: few of the eighty are wanted of one file."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    rows = (line for line in _text().splitlines() if line and not line.startswith("#"))
+    next(rows)  # the header
+    for line in rows:
+        name = line.partition("\t")[0]
+        found.setdefault(name.lower(), (name, []))[1].append(line)
+    return found
 
 
-def _component(rows: dict[str, Setting]) -> Component:
+@cache
+def _rows(component: str) -> Mapping[str, Setting]:
+    """The settings of a component, given in lower case, by path in lower case."""
+    _, lines = _lines().get(component, ("", []))
+    settings = (_setting(line.split("\t")) for line in lines)
+    return {setting.path.lower(): setting for setting in settings}
+
+
+def component_names() -> Mapping[str, str]:
+    """Every component's name by its name in lower case."""
+    return {key: name for key, (name, _) in _lines().items()}
+
+
+@cache
+def component(key: str) -> Component | None:
+    """A component by its name in lower case."""
+    rows = _rows(key)
+    return _component(rows) if rows else None
+
+
+def _component(rows: Mapping[str, Setting]) -> Component:
     settings = dict(rows)
     keyed, texts = set(), set()
     for path, row in rows.items():
@@ -179,5 +204,5 @@ def _component(rows: dict[str, Setting]) -> Component:
 
 def may_be_empty(component: str, path: str) -> bool:
     """Whether the reference allows `<Setting></Setting>`; what it does not mention, it does not."""
-    setting = table().get((component.lower(), path))
-    return setting is not None and setting.may_be_empty is True
+    setting = _rows(component.lower()).get(path.lower())
+    return setting is not None and setting.path == path and setting.may_be_empty is True

@@ -138,9 +138,10 @@ class Session:
 
     def media(self, loaded: LoadedProfile) -> Media:
         """Looks at the profile's discs."""
-        from provisioner.media.inspect import inspect
         from provisioner.plan.checks import Media
+        from provisioner.store.known_media import KnownMedia
 
+        inspect = KnownMedia(self.environment.cache / "media").inspect
         wanted = loaded.profile.media
         if wanted.install is None:
             raise UsageError(

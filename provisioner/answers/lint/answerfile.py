@@ -52,7 +52,7 @@ class Block:
     @property
     def known(self) -> settings.Component | None:
         """What the reference says about this component."""
-        return settings.components().get(self.name.lower())
+        return settings.component(self.name.lower())
 
 
 @frozen
