@@ -75,10 +75,10 @@ class Rendered:
 class _Environment(ImmutableSandboxedEnvironment):
     """The sandbox, with a short way for the fields of our records: they are data, never methods."""
 
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if attr in getattr(type(obj), "__dataclass_fields__", ()) and not attr.startswith("_"):
-            return True
-        return super().is_safe_attribute(obj, attr, value)
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if attribute in getattr(type(obj), "__dataclass_fields__", ()) and attribute[0] != "_":
+            return getattr(obj, attribute)
+        return super().getattr(obj, attribute)
 
 
 class Templates:
