@@ -1,0 +1,172 @@
+"""What is known of a disk before it is opened: records, and how a person names one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from provisioner.errors import RefusedError
+
+
+class Transport(StrEnum):
+    """What a disk hangs on."""
+
+    USB = "usb"
+    MMC = "mmc"
+    NVME = "nvme"
+    ATA = "ata"
+    SCSI = "scsi"
+    VIRTIO = "virtio"
+    LOOP = "loop"
+    VIRTUAL = "virtual"
+    """Made of other disks, of memory or of a network: device mapper, RAID, zram, nbd."""
+
+
+class UseKind(StrEnum):
+    """How something holds a disk."""
+
+    MOUNT = "mounted"
+    SWAP = "swap"
+    HOLDER = "held"
+    LOOP = "loop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """Something that needs the disk. `chain`: kernel names from the disk to it, as `sdc`, `sdc2`,
+    `dm-0`; `where`: the mount point, the backing file, or the holder's own name."""
+
+    kind: UseKind
+    chain: tuple[str, ...]
+    where: str
+    system: bool = False
+    """Whether the running system stands on it."""
+
+    def describe(self) -> str:
+        """`sdc2 → dm-0 (LVM vg-home) is mounted at /home`."""
+        path = " → ".join(self.chain[1:] or self.chain)
+        match self.kind:
+            case UseKind.MOUNT:
+                return f"{path} is mounted at {self.where}"
+            case UseKind.SWAP:
+                return f"{path} is swap space in use"
+            case UseKind.HOLDER:
+                return f"{path} is held by {self.where}"
+            case UseKind.LOOP:
+                return f"{path} serves a file on it, {self.where}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionInfo:
+    """A partition as kernel and udev tell of it; sizes in bytes, texts may be empty."""
+
+    name: str
+    number: int
+    offset: int
+    size: int
+    filesystem: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A whole disk. Texts may be empty, `diskseq` is None before Linux 5.15; sizes in bytes."""
+
+    name: str
+    node: str
+    number: str
+    size: int
+    sector: int
+    read_only: bool
+    removable: bool
+    transport: Transport
+    vendor: str
+    model: str
+    serial: str
+    diskseq: int | None
+    ids: tuple[str, ...]
+    """Stable names, the best first; never empty for what can be a target."""
+    partitions: tuple[PartitionInfo, ...] = ()
+    uses: tuple[Use, ...] = ()
+
+    @property
+    def stable_id(self) -> str:
+        """The name to give to `--to`."""
+        return self.ids[0] if self.ids else f"diskseq-{self.diskseq}"
+
+    @property
+    def proof(self) -> str:
+        """What a person types, and `--erase` gives, to show which disk is meant."""
+        return self.serial or self.stable_id
+
+    @property
+    def title(self) -> str:
+        """`SanDisk Ultra, serial 4C530001`."""
+        words = " ".join(word for word in (self.vendor, self.model) if word) or "unnamed disk"
+        return f"{words}, serial {self.serial}" if self.serial else f"{words}, without a serial"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The disk that was meant, as it was when it was chosen: what later looks are compared with."""
+
+    node: str
+    name: str
+    number: str
+    serial: str
+    size: int
+    diskseq: int | None
+
+
+def chosen(disk: Disk) -> Chosen:
+    """What identifies a disk from now on."""
+    return Chosen(
+        node=disk.node,
+        name=disk.name,
+        number=disk.number,
+        serial=disk.serial,
+        size=disk.size,
+        diskseq=disk.diskseq,
+    )
+
+
+def find(disks: Sequence[Disk], wanted: str, *, interactive: bool) -> Disk:
+    """The one disk of a stable id, a serial, `diskseq-N`, or, for a person, a kernel name.
+
+    RefusedError for a name that none or several have, for a partition, and for a kernel name
+    where nobody can be shown what it stands for: never is a disk picked for somebody.
+    """
+    name = wanted.removeprefix("/dev/disk/by-id/").removeprefix("/dev/disk/by-diskseq/")
+    by_id = [
+        disk
+        for disk in disks
+        if name in disk.ids or name == f"diskseq-{disk.diskseq}" or name == disk.serial != ""
+    ]
+    if len(by_id) == 1:
+        return by_id[0]
+    if by_id:
+        others = ", ".join(f"diskseq-{disk.diskseq} ({disk.node})" for disk in by_id)
+        raise RefusedError(
+            f"{len(by_id)} disks are named {wanted}",
+            hint=f"name one by its disk sequence number: {others}",
+        )
+    short = name.removeprefix("/dev/")
+    for disk in disks:
+        if short == disk.name:
+            if not interactive:
+                raise RefusedError(
+                    f"{wanted} is a name that the next stick may have",
+                    hint=f"name it by its stable id: --to {disk.stable_id}",
+                )
+            return disk
+        for part in disk.partitions:
+            if short == part.name or name in {f"{one}-part{part.number}" for one in disk.ids}:
+                raise RefusedError(
+                    f"{wanted} is a partition of {disk.title}",
+                    hint=f"only whole sticks are written: --to {disk.stable_id}",
+                )
+    raise RefusedError(
+        f"no disk here is named {wanted}",
+        hint="`provisioner usb list` shows the sticks that are plugged in, and their names",
+    )
