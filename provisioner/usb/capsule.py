@@ -89,9 +89,9 @@ class Capsule:
         """Forgets it."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def marker(self) -> bytes:
+    def marker(self, word: str = "") -> bytes:
         """The first sector of a stick that is being written: no partition table, and words."""
-        text = _MARK + f"{self.name}\n".encode()
+        text = _MARK + f"{self.name}\n{word}".encode()
         return text.ljust(SECTOR - len(_TAIL), b"\0") + _TAIL
 
     def matches(self, sector: bytes) -> bool:

@@ -1,12 +1,9 @@
-"""What is known of a disk before it is opened: records, and how a person names one of them."""
+"""What is known of a disk before it is opened: records only."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-
-from provisioner.errors import RefusedError
 
 
 class Transport(StrEnum):
@@ -128,45 +125,4 @@ def chosen(disk: Disk) -> Chosen:
         serial=disk.serial,
         size=disk.size,
         diskseq=disk.diskseq,
-    )
-
-
-def find(disks: Sequence[Disk], wanted: str, *, interactive: bool) -> Disk:
-    """The one disk of a stable id, a serial, `diskseq-N`, or, for a person, a kernel name.
-
-    RefusedError for a name that none or several have, for a partition, and for a kernel name
-    where nobody can be shown what it stands for: never is a disk picked for somebody.
-    """
-    name = wanted.removeprefix("/dev/disk/by-id/").removeprefix("/dev/disk/by-diskseq/")
-    by_id = [
-        disk
-        for disk in disks
-        if name in disk.ids or name == f"diskseq-{disk.diskseq}" or name == disk.serial != ""
-    ]
-    if len(by_id) == 1:
-        return by_id[0]
-    if by_id:
-        others = ", ".join(f"diskseq-{disk.diskseq} ({disk.node})" for disk in by_id)
-        raise RefusedError(
-            f"{len(by_id)} disks are named {wanted}",
-            hint=f"name one by its disk sequence number: {others}",
-        )
-    short = name.removeprefix("/dev/")
-    for disk in disks:
-        if short == disk.name:
-            if not interactive:
-                raise RefusedError(
-                    f"{wanted} is a name that the next stick may have",
-                    hint=f"name it by its stable id: --to {disk.stable_id}",
-                )
-            return disk
-        for part in disk.partitions:
-            if short == part.name or name in {f"{one}-part{part.number}" for one in disk.ids}:
-                raise RefusedError(
-                    f"{wanted} is a partition of {disk.title}",
-                    hint=f"only whole sticks are written: --to {disk.stable_id}",
-                )
-    raise RefusedError(
-        f"no disk here is named {wanted}",
-        hint="`provisioner usb list` shows the sticks that are plugged in, and their names",
     )

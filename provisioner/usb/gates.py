@@ -7,7 +7,7 @@ itself can tell comes from `open_gates` and from the job.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,7 +141,7 @@ def _uses(disk: Disk, request: Request) -> Iterator[Refusal]:
             "losetup -d), then try again",
         )
     mounted = [use for use in disk.uses if use.kind is UseKind.MOUNT and use not in held]
-    if mounted and not request.unmount and not request.reading:
+    if mounted and not request.unmount:
         yield Refusal(
             rule="usb.mounted",
             message=f"{disk.node} is mounted: " + "; ".join(use.describe() for use in mounted),
@@ -264,3 +264,48 @@ def opening_error(err: OSError, chosen: Chosen) -> ProvisionerError:
             hint="install udisks2, or sudo, or run this as root",
         )
     return HostError(f"cannot open {chosen.node}: {err.strerror}")
+
+
+def find(disks: Sequence[Disk], wanted: str, *, interactive: bool) -> Disk:
+    """The one disk of a stable id, a serial, `diskseq-N`, or, for a person, a kernel name.
+
+    GateError for a name that none or several have, for a partition, and for a kernel name
+    where nobody can be shown what it stands for: never is a disk picked for somebody.
+    """
+    name = wanted.removeprefix("/dev/disk/by-id/").removeprefix("/dev/disk/by-diskseq/")
+    by_id = [
+        disk
+        for disk in disks
+        if name in disk.ids or name == f"diskseq-{disk.diskseq}" or name == disk.serial != ""
+    ]
+    if len(by_id) == 1:
+        return by_id[0]
+    if by_id:
+        others = ", ".join(f"diskseq-{disk.diskseq} ({disk.node})" for disk in by_id)
+        raise GateError(
+            f"{len(by_id)} disks are named {wanted}",
+            rule="usb.ambiguous",
+            hint=f"name one by its disk sequence number: {others}",
+        )
+    short = name.removeprefix("/dev/")
+    for disk in disks:
+        if short == disk.name:
+            if not interactive:
+                raise GateError(
+                    f"{wanted} is a name that the next stick may have",
+                    rule="usb.bare-name",
+                    hint=f"name it by its stable id: --to {disk.stable_id}",
+                )
+            return disk
+        for part in disk.partitions:
+            if short == part.name or name in {f"{one}-part{part.number}" for one in disk.ids}:
+                raise GateError(
+                    f"{wanted} is a partition of {disk.title}",
+                    rule="usb.partition",
+                    hint=f"only whole sticks are written: --to {disk.stable_id}",
+                )
+    raise GateError(
+        f"no disk here is named {wanted}",
+        rule="usb.unknown",
+        hint="`provisioner usb list` shows the sticks that are plugged in, and their names",
+    )

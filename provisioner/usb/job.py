@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from provisioner.errors import FailedError, InterruptedByUser, ProvisionerError
+from provisioner.media.show import size_text
 from provisioner.usb import capsule as capsules
 from provisioner.usb import probe as probes
 from provisioner.usb.capsule import Capsule
@@ -146,7 +147,7 @@ class Job:
         stick.target.capsule = capsule
         self._same(stick)
         stick.result.changed = True
-        wipe(device, disk, capsule.marker())
+        kept = wipe(device, disk, capsule.marker())
         device.reread_table()
         self._machine.settle()
         if self._care.stamps:
@@ -155,8 +156,14 @@ class Job:
             stick.result.probed = probed
             if probed.capacity is not Capacity.HONEST:
                 raise fake(disk, probed)
-            wipe(device, disk, capsule.marker())  # the last stamp stands where a table may
+            kept = wipe(device, disk, capsule.marker())  # the last stamp is where a table may be
             self._progress(f"checking {disk.name}", 1, 1)
+        if not kept:
+            raise GateError(
+                f"{name_of(disk)} has less than it says: its last bytes keep nothing",
+                rule="usb.fake",
+                hint="give it back; what is written past its real end is lost",
+            )
 
     def _write(self, stream: Stream, sticks: Sequence[_Stick]) -> tuple[Range, ...]:
         targets = [stick.target for stick in sticks]
@@ -213,7 +220,8 @@ class Job:
         """Takes the first sector away again: nobody is to boot from what is not whole. A stick on
         which that does not stick forgets what is written; that is what is wrong with it."""
         capsule = stick.target.capsule
-        marker = capsule.marker() if capsule is not None else bytes(SECTOR)
+        # Another word each time: the marker of the beginning may still be there.
+        marker = capsule.marker(os.urandom(8).hex()) if capsule is not None else bytes(SECTOR)
         if mark(stick.target.device, marker) is False:
             findings = tuple(
                 Finding(fault=Fault.DROPPED, offset=f.offset, length=f.length, place=f.place)
@@ -276,7 +284,7 @@ class Job:
 def open_checked(machine: Machine, disk: Disk, meant: Chosen, request: Request) -> Device:
     """Gates, consented unmounting, opening, and the gates that only the descriptor knows."""
     require_all(disk, request, machine.kernel())
-    if request.unmount and not request.reading and disk.uses:
+    if request.unmount and disk.uses:
         machine.unmount(disk)
     device = machine.open(meant, request)
     try:
@@ -297,8 +305,9 @@ def still_there(machine: Machine, meant: Chosen) -> bool:
     return now is not None and now.diskseq == meant.diskseq and now.serial == meant.serial
 
 
-def wipe(device: Device, disk: Disk, marker: bytes) -> None:
-    """Zeros over both ends, and the marker first of all. GateError where that does not stick."""
+def wipe(device: Device, disk: Disk, marker: bytes) -> bool:
+    """Zeros over both ends, and the marker first of all; whether the end kept them. GateError
+    where the beginning did not."""
     end = min(WIPED, disk.size)
     last = max(end, disk.size - WIPED)
     write_out(device, 0, marker)
@@ -308,12 +317,20 @@ def wipe(device: Device, disk: Disk, marker: bytes) -> None:
     device.flush()
     device.forget()
     head = device.read(0, end)
-    if head != marker.ljust(end, b"\0") or device.read(last, disk.size - last).strip(b"\0"):
+    if head == bytes(end):
+        raise GateError(
+            f"{name_of(disk)} has less than it says: what is written to its end stands at its "
+            "beginning",
+            rule="usb.fake",
+            hint="give it back; what is written past its real end is lost",
+        )
+    if head != marker.ljust(end, b"\0"):
         raise GateError(
             f"{name_of(disk)} accepts writes and forgets them: its first bytes did not stay",
             rule="usb.forgets",
             hint="its flash has locked itself; take another stick",
         )
+    return not device.read(last, disk.size - last).strip(b"\0")
 
 
 def mark(device: Device, marker: bytes) -> bool | None:
@@ -330,10 +347,9 @@ def mark(device: Device, marker: bytes) -> bool | None:
 
 def fake(disk: Disk, probed: Probed) -> GateError:
     """What a probe found."""
-    gigabytes = f"{probed.most / 10**9:.1f} GB"
     return GateError(
-        f"{name_of(disk)} {probed.capacity.value}: it says it has {disk.size / 10**9:.1f} GB, and "
-        f"at most {gigabytes} are real",
+        f"{name_of(disk)} {probed.capacity.value}: it says it has {size_text(disk.size)}, and at "
+        f"most {size_text(probed.most)} are real",
         rule="usb.fake",
         hint="give it back; what is written past its real end is lost",
     )

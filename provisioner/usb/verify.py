@@ -16,6 +16,7 @@ from enum import StrEnum
 from provisioner.errors import FailedError
 from provisioner.usb.chunks import Buffers, chunks, hashed
 from provisioner.usb.device import Device
+from provisioner.usb.spans import SECTOR
 from provisioner.usb.stream import Place, Stream
 from provisioner.usb.write import Range
 
@@ -175,7 +176,7 @@ def _finding(
     if expected in whole:
         fault, first = Fault.HICCUP, 0
     elif not whole:
-        fault, first = Fault.UNREADABLE, 0
+        fault, first = Fault.UNREADABLE, _first_unreadable(device, wanted)
     else:
         first = _first_difference(expected, whole[0])
         origin = seen.get(hashlib.sha256(whole[0]).digest(), -1)
@@ -192,6 +193,21 @@ def _finding(
         place=stream.place(wanted.offset + first),
         stray=stray,
     )
+
+
+def _first_unreadable(device: Device, wanted: Range) -> int:
+    """In two steps, so that few reads fail: each may take seconds."""
+    first, end = wanted.offset, wanted.offset + wanted.length
+    for step in (64 * 1024, SECTOR):
+        for at in range(first, end, step):
+            try:
+                device.read(at, min(step, end - at))
+            except OSError:
+                first, end = at, min(at + step, end)
+                break
+        else:
+            return 0  # it can be read by now
+    return first - wanted.offset
 
 
 def _first_difference(expected: bytes, found: bytes) -> int:
