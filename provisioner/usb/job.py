@@ -76,12 +76,10 @@ class Job:
         care: Care,
         *,
         progress: Progress = lambda label, done, total: None,
-        say: Callable[[str], None] = lambda line: None,
     ) -> None:
         self._machine = machine
         self._care = care
         self._progress = progress
-        self._say = say
 
     def write(self, stream: Stream, disks: Sequence[Disk], request: Request) -> tuple[Result, ...]:
         """Writes and proves. GateError before anything changed; after that every stick has its
@@ -104,11 +102,9 @@ class Job:
             except (ProvisionerError, OSError) as err:
                 fates = [self._abandon(stick) for stick in sticks if stick.result.changed]
                 if isinstance(err, OSError):  # of a stick, while it was prepared
-                    stick = sticks[-1]
-                    raise device_error(err, stick.target, None, None) from err
-                if fates:
-                    self._say("; ".join(fates))
-                raise
+                    failed = device_error(err, _current(sticks).target, None, None)
+                    raise _with_fate(failed, fates) from err
+                raise _with_fate(err, fates) from err.__cause__
         finally:
             for stick in sticks:
                 with suppress(OSError):
@@ -279,6 +275,19 @@ class Job:
         mark(device, capsule.marker())
         capsule.remove()
         return f"{disk.node} is unfinished: it has no partition table, and says so"
+
+
+def _current(sticks: Sequence[_Stick]) -> _Stick:
+    """The one that was being prepared: the last that was changed, or the first."""
+    return next((stick for stick in reversed(sticks) if stick.result.changed), sticks[0])
+
+
+def _with_fate(err: ProvisionerError, fates: Sequence[str]) -> ProvisionerError:
+    """The same error, which also says what became of the sticks."""
+    if fates:
+        err.message = "; ".join((err.message, *fates))
+        err.args = (err.message,)
+    return err
 
 
 def open_checked(machine: Machine, disk: Disk, meant: Chosen, request: Request) -> Device:

@@ -8,6 +8,7 @@ import os
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from provisioner.host.disk import Identity
 from provisioner.usb.devices import Chosen, Disk, PartitionInfo, Transport
@@ -45,6 +46,17 @@ class Faults:
     size_now: int = 0
 
 
+@cache
+def _megabyte(seed: int) -> bytes:
+    return random.Random(seed).randbytes(MIB)
+
+
+def noise(seed: int, offset: int, length: int) -> bytes:
+    """Bytes of chance, at most a MiB of them, other ones at each offset."""
+    data = _megabyte(seed)[offset // SECTOR % 499 :] + _megabyte(seed)
+    return offset.to_bytes(8, "little") + data[: length - 8]
+
+
 class FakeStick:
     """A `Device` over memory. `accepted` counts what it took; `log` has every write and flush."""
 
@@ -60,10 +72,9 @@ class FakeStick:
         self.read_only = False
         self._memory = os.memfd_create("stick")
         os.ftruncate(self._memory, size)
-        chance = random.Random(seed)
         for offset in range(0, min(used, size), MIB):
-            os.pwrite(self._memory, chance.randbytes(min(MIB, size - offset)), offset)
-        os.pwrite(self._memory, b"EFI PART" + chance.randbytes(504), size - SECTOR)
+            os.pwrite(self._memory, noise(seed, offset, min(MIB, size - offset)), offset)
+        os.pwrite(self._memory, b"EFI PART" + noise(seed, size, 504), size - SECTOR)
 
     def __del__(self) -> None:
         os.close(self._memory)
@@ -274,10 +285,9 @@ class Image:
         return sum(length for _, length in self._blocks)
 
     def blocks(self) -> Iterator[tuple[int, bytes]]:
-        chance = random.Random(self._seed)
         for offset, length in self._blocks:
             self.before(offset)
-            data = chance.randbytes(length)
+            data = noise(self._seed, offset, length)
             if offset == 0:
                 data = data[:510] + b"\x55\xaa" + data[512:]
             yield offset, data

@@ -71,9 +71,7 @@ def run(arguments: argparse.Namespace, session: Session, machine: Machine | None
             label=arguments.label,
         )
         confirm(session, (disk,), arguments.erase, "Everything on this stick will be erased")
-        job = Job(
-            machine, care(session), progress=session.console.progress, say=session.console.say
-        )
+        job = Job(machine, care(session), progress=session.console.progress)
         [result] = job.write(stream, (disk,), request_of(arguments, needed=stream.size))
     if result.failure is not None:
         raise result.failure

@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace, session: Session, machine: Machine | None
     terms = replace(care(session), verify=not arguments.no_verify)
     if arguments.no_probe:
         terms = replace(terms, stamps=0)
-    job = Job(machine, terms, progress=console.progress, say=console.say)
+    job = Job(machine, terms, progress=console.progress)
     results = job.write(stream, disks, request)
     for result in results:
         _tell(session, result, stream)
