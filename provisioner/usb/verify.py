@@ -10,7 +10,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from provisioner.errors import FailedError
@@ -27,6 +27,9 @@ MOST_FINDINGS = 16
 """So many differing ranges are looked into; of the rest only the number is told."""
 
 Progress = Callable[[str, int, int], None]
+
+SAMPLES = 3
+"""Of so many of them the image is searched for where their bytes belong."""
 
 
 class Fault(StrEnum):
@@ -149,22 +152,50 @@ def _diagnose(
     left = {wanted.offset: wanted for wanted in bad}
     last = max(left)
     findings: list[Finding] = []
+    samples: dict[int, bytes] = {}
     device.forget()
     for chunk in chunks(stream, Buffers(2)):
         wanted = left.get(chunk.offset)
         try:
             if wanted is not None:
-                findings.append(_finding(device, wanted, bytes(chunk.data), stream, seen))
+                finding, sample = _finding(device, wanted, bytes(chunk.data), stream, seen)
+                findings.append(finding)
+                if finding.fault is Fault.FLASH and len(samples) < SAMPLES:
+                    samples |= {finding.offset: sample} if len(set(sample)) > 8 else {}
         finally:
             chunk.done()
         if chunk.offset >= last:
             break
-    return tuple(findings)
+    strays = _origins(stream, samples) if samples else {}
+    return tuple(
+        replace(finding, fault=Fault.WRAP, stray=strays[finding.offset])
+        if finding.offset in strays
+        else finding
+        for finding in findings
+    )
+
+
+def _origins(stream: Stream, samples: dict[int, bytes]) -> dict[int, int]:
+    """Where in the image the sectors belong that were found at wrong offsets, if anywhere."""
+    found: dict[int, int] = {}
+    for chunk in chunks(stream, Buffers(2)):
+        try:
+            data = bytes(chunk.data)
+            for offset, sample in samples.items():
+                at = data.find(sample)
+                if at >= 0 and at % SECTOR == 0:
+                    found.setdefault(offset, chunk.offset + at)
+        finally:
+            chunk.done()
+        if len(found) == len(samples):
+            break
+    return found
 
 
 def _finding(
     device: Device, wanted: Range, expected: bytes, stream: Stream, seen: dict[bytes, int]
-) -> Finding:
+) -> tuple[Finding, bytes]:
+    """And the first sector that differs, as it is on the stick."""
     reads: list[bytes | None] = []
     for _ in range(REREADS):
         try:
@@ -173,8 +204,9 @@ def _finding(
             reads.append(None)
     whole = [data for data in reads if data is not None]
     stray: int | None = None
+    first = 0
     if expected in whole:
-        fault, first = Fault.HICCUP, 0
+        fault = Fault.HICCUP
     elif not whole:
         fault, first = Fault.UNREADABLE, _first_unreadable(device, wanted)
     else:
@@ -186,13 +218,15 @@ def _finding(
             fault, stray = Fault.WRAP, origin
         else:
             fault = Fault.FLASH
-    return Finding(
+    sector = first // SECTOR * SECTOR
+    finding = Finding(
         fault=fault,
         offset=wanted.offset + first,
         length=wanted.length,
         place=stream.place(wanted.offset + first),
         stray=stray,
     )
+    return finding, whole[0][sector : sector + SECTOR] if whole else b""
 
 
 def _first_unreadable(device: Device, wanted: Range) -> int:
