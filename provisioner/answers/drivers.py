@@ -7,9 +7,8 @@ added by the first-logon script.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from provisioner.errors import MediaError
+from provisioner.frozen import frozen
 from provisioner.media.facts import Edition, Extent, MediaFacts
 from provisioner.media.virtio import DRIVERS, guest_tools, os_folders, select
 from provisioner.profile.machine import Machine
@@ -24,7 +23,7 @@ LATER = ("balloon",)
 """Devices of our domain that Windows runs without; drivers are taken where the disc has them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DriverFiles:
     """Entries for the answer disc, and the drivers' names for people."""
 

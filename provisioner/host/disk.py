@@ -14,8 +14,9 @@ import os
 import stat
 import struct
 import threading
-from dataclasses import dataclass
 from pathlib import Path
+
+from provisioner.frozen import frozen
 
 BLOCK = 4 * 1024 * 1024
 """Most bytes of one read or write (facts iso-usb §8.4)."""
@@ -28,7 +29,7 @@ _BLKGETSIZE64, _BLKGETDISKSEQ = 0x80081272, 0x80081280
 """linux/fs.h. The disk sequence number exists since Linux 5.15."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Identity:
     """What an open descriptor says about the disk behind it. `number`: `8:32`; sizes in bytes."""
 

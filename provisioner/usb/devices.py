@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from provisioner.frozen import frozen
 
 
 class Transport(StrEnum):
@@ -29,7 +30,7 @@ class UseKind(StrEnum):
     LOOP = "loop"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Use:
     """Something that needs the disk. `chain`: kernel names from the disk to it, as `sdc`, `sdc2`,
     `dm-0`; `where`: the mount point, the backing file, or the holder's own name."""
@@ -54,7 +55,7 @@ class Use:
                 return f"{path} serves a file on it, {self.where}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PartitionInfo:
     """A partition as kernel and udev tell of it; sizes in bytes, texts may be empty."""
 
@@ -66,7 +67,7 @@ class PartitionInfo:
     label: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Disk:
     """A whole disk. Texts may be empty, `diskseq` is None before Linux 5.15; sizes in bytes."""
 
@@ -104,7 +105,7 @@ class Disk:
         return f"{words}, serial {self.serial}" if self.serial else f"{words}, without a serial"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Chosen:
     """The disk that was meant, as it was when it was chosen: what later looks are compared with."""
 

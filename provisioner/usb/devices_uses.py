@@ -6,9 +6,9 @@ From sysfs and mountinfo alone; the text of `mount` is never matched (facts iso-
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from provisioner.frozen import frozen
 from provisioner.usb.devices import Use, UseKind
 
 SYSTEM = (
@@ -18,7 +18,7 @@ SYSTEM = (
 """What the running system stands on; nobody means to give it up by writing a stick."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Block:
     """A block device. `disk` is None for whole ones; `backing` is a loop's file or zram's device;
     `title` is its name in words."""
@@ -31,7 +31,7 @@ class Block:
     title: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mount:
     """A line of mountinfo."""
 
@@ -40,7 +40,7 @@ class Mount:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Kernel:
     """The machine at one moment. `sources` has the kernel name behind what a mount names."""
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import HostError, ProvisionerError, RefusedError
+from provisioner.frozen import frozen
 from provisioner.host.disk import Identity
 from provisioner.usb.devices import Chosen, Disk, Transport, UseKind
 from provisioner.usb.devices_uses import Kernel, mount_of
@@ -22,7 +22,7 @@ LARGE = 256 * 10**9
 _REAL = frozenset({Transport.USB, Transport.MMC})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Refusal:
     """Why not. `rule` is stable, as `usb.mounted`; `consent` names what a person may say to go on
     all the same, as an option; empty where nothing helps."""
@@ -45,7 +45,7 @@ class GateError(RefusedError):
         self.rule = rule
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Request:
     """What is to be done, and what was consented to.
 

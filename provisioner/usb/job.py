@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from provisioner.errors import FailedError, InterruptedByUser, ProvisionerError
+from provisioner.frozen import frozen
 from provisioner.media.show import size_text
 from provisioner.usb import capsule as capsules
 from provisioner.usb import probe as probes
@@ -33,7 +34,7 @@ WIPED = MIB
 """At both ends, so that no old table is found (facts iso-usb §8.3, gate 10)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Care:
     """How careful a write is. `state`: the folder below which undo capsules lie; sizes in bytes;
     `stamps`: how many the capacity probe writes, 0 for none."""

@@ -12,9 +12,9 @@ import hashlib
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
+from provisioner.frozen import frozen
 from provisioner.usb.device import Device, write_out
 from provisioner.usb.spans import MIB, Span
 
@@ -32,7 +32,7 @@ class Capacity(StrEnum):
     LOSES = "loses what is written"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Probed:
     """`least` bytes are real as far as was seen, `most` is where it surely ends."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from provisioner.errors import FailedError, MediaError, ProvisionerError
+from provisioner.frozen import frozen
 from provisioner.host.disk import BLOCK
 from provisioner.media.disk_image import read_disk_image
 from provisioner.media.partitions import read_partitions
@@ -25,7 +25,7 @@ from provisioner.usb.stream import Place
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Run:
     """Bytes on the image that something has a name for."""
 
@@ -35,7 +35,7 @@ class _Run:
     file: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RawImage:
     """A Stream of an image file. `length` is what it unpacks to; a last sector that it does not
     fill is filled with zeros."""

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.parsers import expat
 
 from provisioner.errors import MediaError
+from provisioner.frozen import frozen
 from provisioner.host.files import os_error
 
 MOST = 64 * 1024 * 1024
 _CHECKSUMS = {"sha1", "sha256", "sha224", "sha384", "sha512", "md5"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MappedRange:
     """Bytes that mean something, and their digest, empty where the map has none."""
 
@@ -29,7 +29,7 @@ class MappedRange:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BlockMap:
     """A sound map. `size` is the image's, in bytes; `algorithm` is hashlib's name."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from provisioner.errors import UsageError
+from provisioner.frozen import frozen
 from provisioner.host.disk import BLOCK
 from provisioner.host.process import run
 from provisioner.usb.spans import MIB, SECTOR, Span, clipped, merged
@@ -39,7 +39,7 @@ class Filesystem(StrEnum):
     EXFAT = "exfat"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class EmptyStick:
     """A Stream of an empty data stick. `pieces`: what of which file goes where: `(offset on the
     stick, file, offset in it, length)`, ascending."""

@@ -10,10 +10,11 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from provisioner.errors import FailedError
+from provisioner.frozen import frozen
 from provisioner.usb.chunks import Buffers, chunks, hashed
 from provisioner.usb.device import Device
 from provisioner.usb.spans import SECTOR
@@ -48,7 +49,7 @@ class Fault(StrEnum):
     """Writes are accepted and forgotten."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """One range that was not as written at first. `offset` is the first byte that differs, as far
     as that is known; `stray`: where the bytes belong that stand here (wrap-around)."""
@@ -60,7 +61,7 @@ class Finding:
     stray: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Verified:
     """What came out. `differing` counts the ranges, also those that are not in `findings`."""
 
