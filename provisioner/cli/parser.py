@@ -17,6 +17,7 @@ COMMANDS = {
     "inspect": "tell what an ISO, a stick image or a WIM file holds",
     "library": "remember discs by what is on them",
     "iso": "make, read, compare and write disc images",
+    "usb": "write and prove sticks for physical machines",
     "check": "find mistakes in a profile before anything boots",
     "lint": "check answer files as Windows Setup would read them",
     "plan": "show what `up` would do, step by step",

@@ -62,6 +62,8 @@ DOORS: dict[str, frozenset[str]] = {
     "mfusepy": frozenset({"provisioner.host.mount"}),
     "rich": frozenset({"provisioner.cli.console"}),
     "argcomplete": frozenset({"provisioner.cli.completion"}),
+    "zstandard": frozenset({"provisioner.usb.raw_packed"}),
+    "jeepney": frozenset({"provisioner.host.udisks"}),
 }
 """Each third-party library and the only module, or room, that may know it."""
 
