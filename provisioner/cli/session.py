@@ -138,17 +138,9 @@ class Session:
 
     def media(self, loaded: LoadedProfile) -> Media:
         """Looks at the profile's discs."""
-        from provisioner.media.inspect import inspect
-        from provisioner.plan.checks import Media
+        from provisioner.cli.media import look
 
-        wanted = loaded.profile.media
-        if wanted.install is None:
-            raise UsageError(
-                "no install disc is given",
-                hint="set media.install in the profile, or use --media install=Win11.iso",
-            )
-        drivers = inspect(Path(wanted.drivers)) if wanted.drivers is not None else None
-        return Media(install=inspect(Path(wanted.install)), drivers=drivers)
+        return look(loaded.profile.media, library=self.environment.state, places=places(loaded))
 
     def answer_disc(self, loaded: LoadedProfile) -> AnswerDisc:
         """The answer disc of a profile; needs no libvirt."""

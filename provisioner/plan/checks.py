@@ -42,6 +42,7 @@ __all__ = [
 
 def check_media(profile: Profile, media: Media, places: Places) -> Iterator[Problem]:
     """Everything wrong between the profile and its discs."""
+    yield from media.remarks
     if not is_windows(media.install):
         yield not_windows(media.install, places)
         return

@@ -264,8 +264,9 @@ def _intent(sources: Sources, disc: AnswerDisc, *, overlay: bool) -> dict[str, s
     made = devices(profile, host, names, install="install", overlay=overlay)
     intent = _flattened("", json.loads(_profile_json(profile)))
     # A disc is known by its fingerprint, and a machine stays where it was made.
-    for place in ("media.install", "media.drivers", "machine.connect", "machine.pool"):
+    for place in ("machine.connect", "machine.pool"):
         intent.pop(place, None)
+    intent = {key: value for key, value in intent.items() if not key.startswith("media.")}
     intent["media.install.fingerprint"] = media.install.fingerprint.digest
     if media.drivers is not None:
         intent["media.drivers.fingerprint"] = media.drivers.fingerprint.digest

@@ -88,6 +88,11 @@ class Entry:
         return tuple(found) or tuple(self.facts.get("languages", ()))
 
 
+def folder_of(state: Path) -> Path:
+    """Where the library lies among the machines; none can have that name, for its full stop."""
+    return state / ".library"
+
+
 class Library:
     """The media of one user, remembered in `folder`."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from provisioner.errors import Place
+from provisioner.errors import Place, Problem
 from provisioner.media.facts import MediaFacts
 
 GIB = 2**30
@@ -24,3 +24,5 @@ class Media:
 
     install: MediaFacts
     drivers: MediaFacts | None
+    remarks: tuple[Problem, ...] = ()
+    """What was noticed when the library looked for them: a file that moved, or was touched."""
