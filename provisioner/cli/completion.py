@@ -18,7 +18,7 @@ DISCS = (".iso", ".wim", ".esd")
 
 def completes(action: argparse.Action, completer: Completer) -> None:
     """Makes `completer` answer for this argument."""
-    action.completer = completer  # type: ignore[attr-defined]
+    action.completer = completer  # type: ignore[attr-defined] # where argcomplete looks for it
 
 
 def complete(parser: argparse.ArgumentParser) -> None:

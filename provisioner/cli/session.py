@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provisioner.answers.disc import AnswerDisc
+    from provisioner.errors import Problem
     from provisioner.host.connect import Where
     from provisioner.host.doctor import Finding
     from provisioner.plan.checks import Media
@@ -173,6 +174,13 @@ class Session:
             secrets.resolve(slot.name, slot.reference).reveal()
         )
 
+    def unread_secrets(self, loaded: LoadedProfile) -> tuple[Problem, ...]:
+        """Findings about secrets that could not be read here; nothing is made or run."""
+        from provisioner.plan.checks import check_secrets
+
+        store = self._secrets(loaded.profile.name)
+        return tuple(check_secrets(loaded.profile, store.obstacle, places(loaded)))
+
     def generated_secret(self, name: str, user: str) -> Secret:
         """A generated password of a machine; FailedError where there is none."""
         from provisioner.host.secrets import kept_secret
@@ -285,7 +293,7 @@ class Session:
             media=media,
             host=host,
             templates=self.templates,
-            problems=loaded.problems,
+            problems=(*loaded.problems, *self.unread_secrets(loaded)),
             epoch=self.epoch,
             forced=getattr(arguments, "force", False),
         )

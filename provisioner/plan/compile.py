@@ -23,6 +23,7 @@ from provisioner.plan.checks import (
     check_host,
     check_media,
     composed,
+    edition_of,
 )
 from provisioner.plan.checks import edition_line as edition_line_of
 from provisioner.plan.domain import (
@@ -87,7 +88,7 @@ def compile_machine(
             *sources.problems,
             *check_media(profile, media, sources.places),
             *check_hardware(profile, host.cpus, sources.places),
-            *check_host(profile, host, sources.places),
+            *check_host(profile, host, edition_of(profile, media.install), sources.places),
         ),
     )
     edition = resolve_edition(media.install, profile.windows.edition)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +219,7 @@ class Library:
         for folder in folders:
             try:
                 with os.scandir(folder) as found:
-                    names = [item.name for _, item in zip(range(_MOST_CANDIDATES), found)]  # noqa: B905
+                    names = [item.name for item in islice(found, _MOST_CANDIDATES)]
             except OSError:
                 continue
             for name in sorted(names):

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-WINDOWS_8 = 9200
 WINDOWS_10 = 10240
 WINDOWS_11 = 22000
 CONX = 26100

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from provisioner.errors import FailedError, Problem, Severity
 from provisioner.media.facts import Edition
-from provisioner.plan.rules.given import Places
+from provisioner.plan.rules.given import NEEDS_SSE42, Places
 from provisioner.profile.model import Profile
 
 INBOX_CD_BUSES = ("sata", "ide")
@@ -25,8 +25,7 @@ OLD_CPUS = frozenset(
     }
 )  # fmt: skip
 """CPU models of QEMU without SSE4.2 (QEMU, "Recommendations for KVM CPU model configuration on x86
-hosts"); Windows from build 26100 on does not start on them (§3.10)."""
-NEEDS_SSE42 = 26100
+hosts")."""
 _TEMPLATE = "libvirt/domain.xml.j2"
 
 

@@ -14,6 +14,10 @@ KEY_PAGE_BUILD = 26100
 """From this build Setup shows its language page when UILanguage is not the media's language
 (docs/facts/windows-setup.md §3.1; unattend-generator #64, #170, #326)."""
 
+NEEDS_SSE42 = 26100
+"""From this build Windows does not start without these two (windows-setup.md §3.10, §13)."""
+SSE42 = frozenset({"sse4.2", "popcnt"})
+
 Places = Callable[[str], Place | None]
 """Where a dotted key of the profile was written, or None where it was not."""
 

@@ -29,6 +29,7 @@ def nominal_domain(profile: Profile, install: MediaFacts, templates: Templates) 
         storage=Storage(folder="/storage"),
         qemu_user=None,
         cpus=1024,
+        cpu_features=frozenset(),
         memory_bytes=2**50,
     )
     names = Names(machine=profile.name, generation=1)

@@ -1,4 +1,4 @@
-"""A profile that says what has to be on its disc: the library finds the file, and says how it is."""
+"""A profile that says what has to be on its disc: the library finds the file."""
 
 from __future__ import annotations
 
@@ -63,4 +63,3 @@ def test_none_fits_and_the_line_is_shown(home: Home) -> None:
         in done.stderr
     )
     assert "new.iso: build 26100.1742 is not >=30000" in done.stderr
-

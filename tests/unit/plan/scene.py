@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.errors import Place, Problem, ProfileError
+from provisioner.host.secrets import FileSecretStore
 from provisioner.media.facts import (
     AnswerFile,
     BootEntry,
@@ -16,7 +17,14 @@ from provisioner.media.facts import (
     MediaFacts,
     Platform,
 )
-from provisioner.plan.checks import Media, check_discs, check_hardware, check_host
+from provisioner.plan.checks import (
+    Media,
+    check_discs,
+    check_hardware,
+    check_host,
+    check_secrets,
+    edition_of,
+)
 from provisioner.plan.compile import Sources, compile_machine
 from provisioner.plan.model import MachinePlan
 from provisioner.plan.rules.force import forced
@@ -117,6 +125,10 @@ class Scene:
     host: HostFacts = field(default_factory=good_facts)
     templates: Mapping[str, str] = field(default_factory=dict)
     """Templates of the user's own."""
+    environment: Mapping[str, str] = field(
+        default_factory=lambda: dict.fromkeys(("A", "KEY", "PW"), "Some Passw0rd")
+    )
+    """Where secrets of `{env: NAME}` come from."""
     forced: bool = False
 
     def problems(self, folder: Path) -> tuple[Problem, ...]:
@@ -129,8 +141,11 @@ class Scene:
         return (
             *loaded.problems,
             *check_hardware(loaded.profile, self.host.cpus, places),
+            *check_secrets(loaded.profile, self._secrets(folder).obstacle, places),
             *check_discs(loaded.profile, self._media, self._templates(folder), places),
-            *check_host(loaded.profile, self.host, places),
+            *check_host(
+                loaded.profile, self.host, edition_of(loaded.profile, self.install), places
+            ),
         )
 
     def plan(self, folder: Path) -> MachinePlan:
@@ -142,7 +157,10 @@ class Scene:
             media=self._media,
             host=self.host,
             templates=self._templates(folder),
-            problems=loaded.problems,
+            problems=(
+                *loaded.problems,
+                *check_secrets(loaded.profile, self._secrets(folder).obstacle, _places(loaded)),
+            ),
             epoch=0,
             forced=self.forced,
         )
@@ -164,6 +182,11 @@ class Scene:
             resources=Resources(shipped=shipped_folder()),
             home=folder,
             cwd=folder,
+        )
+
+    def _secrets(self, folder: Path) -> FileSecretStore:
+        return FileSecretStore(
+            folder / "secrets.json", environment=self.environment, home=folder, folder=folder
         )
 
     def _templates(self, folder: Path) -> Templates:

@@ -68,7 +68,7 @@ def test_a_plan_is_made_only_without_errors(case: Case, tmp_path: Path) -> None:
 
 
 def test_however_a_disc_is_asked_for_it_is_the_same_machine(tmp_path: Path) -> None:
-    """The digest is of the disc's fingerprint: a path or a question for the library do not count."""
+    """The digest is of the disc's fingerprint: a path or a query do not count."""
     asked = ("{product: windows-11}", '{product: windows-11, build: ">=26100", language: en-US}')
     texts = [SOUND, *(SOUND.replace("/iso/install.iso", each) for each in asked)]
     assert len(set(texts)) == 3
