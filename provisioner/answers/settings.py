@@ -85,12 +85,16 @@ class Component:
 @cache
 def table() -> Mapping[tuple[str, str], Setting]:
     """Every row by component (lower case: real files vary it) and path as the reference has it."""
-    text = files(__package__).joinpath("unattend-settings.tsv").read_text(encoding="utf-8")
-    return MappingProxyType(read_table(text))
+    data = files(__package__).joinpath("unattend-settings.tsv").read_bytes()
+    return MappingProxyType(read_table(data))
 
 
-def read_table(text: str) -> dict[tuple[str, str], Setting]:
-    """The rows of a table; SettingsTableError with the line of the first bad one."""
+def read_table(data: bytes) -> dict[tuple[str, str], Setting]:
+    """The rows of a table, UTF-8; SettingsTableError with the line of the first bad one."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SettingsTableError("the settings table is not UTF-8") from error
     settings: dict[tuple[str, str], Setting] = {}
     header_seen = False
     for number, line in enumerate(text.splitlines(), start=1):
@@ -132,8 +136,13 @@ def _setting(cells: list[str]) -> Setting:
 @cache
 def components() -> Mapping[str, Component]:
     """Every component by its name in lower case."""
+    return components_of(table())
+
+
+def components_of(settings: Mapping[tuple[str, str], Setting]) -> Mapping[str, Component]:
+    """The components of a table by their names in lower case."""
     rows: dict[str, dict[str, Setting]] = {}
-    for (name, path), setting in table().items():
+    for (name, path), setting in settings.items():
         rows.setdefault(name, {})[path.lower()] = setting
     return MappingProxyType({name: _component(settings) for name, settings in rows.items()})
 
