@@ -62,7 +62,9 @@ def command(
         process.returncode = os.waitstatus_to_exitcode(status)
         process.stderr.close()
         if process.returncode:
-            raise RuntimeError(f"{' '.join(argv)}: {complaints.decode(errors='replace')[-500:]}")
+            raise RuntimeError(
+                f"{' '.join(argv)[:300]}: {complaints.decode(errors='replace')[-500:]}"
+            )
         cpus.append(usage.ru_utime + usage.ru_stime)
         peaks.append(usage.ru_maxrss * 1024)
         if after is not None:

@@ -73,14 +73,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--plant", choices=PLANTS, help="prove it finds that")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        seeds = make_seeds(Path(folder))
-    with tempfile.TemporaryDirectory() as folder:
-        return _fuzz(all_targets(seeds, Path(folder)), options)
+        targets = [planted(options.plant)] if options.plant else []
+        if options.only not in {target.name for target in targets}:  # seeds take a while to make
+            targets += all_targets(make_seeds(Path(folder)), Path(folder))
+        return _fuzz(targets, options)
 
 
 def _fuzz(targets: list[Target], options: argparse.Namespace) -> int:
-    if options.plant:
-        targets.append(planted(options.plant))
     if options.only:
         targets = [target for target in targets if target.name == options.only]
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.RLIM_INFINITY))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -190,12 +191,19 @@ class Scene:
         )
 
     def _templates(self, folder: Path) -> Templates:
-        shipped = Resources(shipped=shipped_folder()).template_folders()
+        if not self.templates:
+            return shipped_templates()
         own = folder / "templates"
         for name, text in self.templates.items():
             (own / name).parent.mkdir(parents=True, exist_ok=True)
             (own / name).write_text(text, encoding="utf-8")
-        return Templates((own, *shipped) if self.templates else shipped)
+        return Templates((own, *Resources(shipped=shipped_folder()).template_folders()))
+
+
+@cache
+def shipped_templates() -> Templates:
+    """Ours, compiled once: that takes longer than everything else in a scene."""
+    return Templates(Resources(shipped=shipped_folder()).template_folders())
 
 
 def _places(loaded: LoadedProfile) -> Callable[[str], Place | None]:
