@@ -27,7 +27,8 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """Medians: seconds of wall clock and of CPU (children that were waited for included), and
-    the largest resident set of the command itself in bytes."""
+    the largest resident set of the command itself in bytes. It is an upper bound: the kernel counts
+    what the process that starts a command had at that moment."""
 
     wall: float
     cpu: float
