@@ -85,7 +85,7 @@ def check_discs(
             )
         )
     else:
-        problems += check_domain(profile, xml, edition, places)
+        problems += check_domain(profile, xml, edition, disc.drivers if disc is not None else None)
     return tuple(problems)
 
 

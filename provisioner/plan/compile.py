@@ -120,7 +120,7 @@ def compile_machine(
         (
             *problems,
             *check_answers(disc, profile, edition),
-            *check_domain(profile, xml, edition, sources.places),
+            *check_domain(profile, xml, edition, disc.drivers),
         ),
     )
     return MachinePlan(
