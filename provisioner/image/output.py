@@ -21,7 +21,7 @@ def replacing(destination: Path, *, needed: int, mode: int = 0o600) -> Iterator[
 
     `needed` is how many bytes will be written, compared with the free space first. The file
     has permissions `mode` (less the umask) from its first moment, is flushed with fsync, then
-    renamed over `destination`.
+    renamed over `destination`, whose folder is flushed as well.
     Raises HostError where the folder is not usable, FailedError where writing fails.
     """
     temporary = temporary_name(destination)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provisioner.errors import MediaError, Place, Problem, Severity
@@ -20,6 +20,8 @@ class Found:
     entry: Entry
     path: Path
     standing: Standing
+    passed_over: tuple[str, ...] = ()
+    """Newer ones that fit and cannot be used: `/iso/new.iso is missing`."""
 
 
 def find(library: Library, query: MediaQuery) -> tuple[Entry, ...]:
@@ -60,12 +62,21 @@ def resolve(library: Library, query: MediaQuery) -> Found:
             hint="say more, as edition or language, or name the file:\n"
             + "\n".join(f"{found.path}  ({found.entry.what})" for found in usable[:_MOST_SHOWN]),
         )
-    return usable[0]
+    return replace(usable[0], passed_over=tuple(unusable))
 
 
 def remark(found: Found, place: Place | None) -> Iterator[Problem]:
     """What a person should know of the file before it is used."""
     entry = found.entry
+    if found.passed_over:
+        yield Problem(
+            rule="media.passed-over",
+            severity=Severity.WARNING,
+            message=f"{'; '.join(found.passed_over)}; {found.path} is taken instead",
+            place=place,
+            hint="add the file again: provisioner library add FILE; or forget it: provisioner "
+            "library remove ID",
+        )
     match found.standing:
         case Standing.MOVED:
             yield Problem(

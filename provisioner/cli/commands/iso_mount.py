@@ -11,7 +11,6 @@ import argparse
 from typing import TYPE_CHECKING
 
 from provisioner.cli.iso_options import image, place
-from provisioner.errors import UsageError
 
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
@@ -36,15 +35,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """Mounts."""
     from provisioner.disc.mount import How, mount_image, mount_without_folder, serve_image
+    from provisioner.errors import UsageError
 
     path, how = place(session, arguments.image), How(arguments.how)
-    if (how is How.UDISKS) == (arguments.folder is not None) and how is not How.AUTO:
-        raise UsageError(
-            "udisks chooses the folder itself" if how is How.UDISKS else "in which folder?",
-            hint="leave DIR out" if how is How.UDISKS else "name an empty one after the image",
-        )
+    if how is How.UDISKS and arguments.folder is not None:
+        raise UsageError("udisks chooses the folder itself", hint="leave DIR out")
     if arguments.folder is None:
-        if arguments.foreground:
+        if arguments.foreground or how not in {How.AUTO, How.UDISKS}:
             raise UsageError("in which folder?", hint="name an empty one after the image")
         folder, how = mount_without_folder(path), How.UDISKS
     else:

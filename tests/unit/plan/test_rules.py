@@ -15,6 +15,7 @@ from tests.unit.plan.scene import SERVER, SOUND, Scene, drivers, server_disc
 NEVER_FROM_HERE = {
     "media.build": "the library's queries: tests/unit/profile",
     "media.moved": "the library's files: tests/unit/store and tests/unit/cli/test_media_query",
+    "media.passed-over": "the same",
     "media.touched": "the same",
     "media.unsuitable": "the door for what the rules before it did not foresee",
     "windows.language": "tests/unit/profile and tests/unit/answers/test_locale",

@@ -319,7 +319,11 @@ def test_a_disc_that_is_gone(library: Library, copy: Path, discs: dict[str, Path
     with pytest.raises(MediaError, match=r"not where it is now: .*Win11.iso is missing"):
         resolve(library, wanted)
     # A newer disc that is gone does not stop an older one that will do.
-    assert resolve(library, query(product="windows-11")).path == older
+    found = resolve(library, query(product="windows-11"))
+    assert found.path == older
+    (said,) = remark(found, None)
+    assert said.rule == "media.passed-over"
+    assert said.message == f"{copy} is missing; {older} is taken instead"
 
 
 def test_a_moved_disc_is_found(library: Library, copy: Path) -> None:
