@@ -301,4 +301,8 @@ def _entry(raw: dict[str, Any]) -> Entry:
     editions = entry.facts.get("editions", [])
     if any(not isinstance(e.get("languages"), list) for e in editions):
         raise ValueError(f"the editions of {entry.id!r} make no sense")
+    # What is made of the facts fails here, where it is told, or nowhere.
+    if not all(isinstance(tag, str) for tag in (entry.product or "", *entry.languages)):
+        raise ValueError(f"the facts of {entry.id!r} make no sense")
+    tuple(entry.version)
     return entry

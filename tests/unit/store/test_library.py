@@ -205,7 +205,18 @@ def test_a_damaged_library_says_so(library: Library, content: bytes, copy: Path)
 
 
 @pytest.mark.parametrize(
-    "change", [{"path": 3}, {"sha256": "short"}, {"facts": []}, {"size": "1"}, {"extra": 1}]
+    "change",
+    [
+        {"path": 3},
+        {"sha256": "short"},
+        {"facts": []},
+        {"size": "1"},
+        {"extra": 1},
+        {"facts": {"version": 5}},
+        {"facts": {"kind": "windows-setup", "product": 11}},
+        {"facts": {"languages": [1]}},
+        {"facts": {"editions": ["x"]}},
+    ],
 )
 def test_a_damaged_entry_says_so(library: Library, copy: Path, change: dict[str, Any]) -> None:
     library.add(copy, now=1.0)
