@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from provisioner import quoting
 from provisioner.errors import Place, ProvisionerError
+from provisioner.frozen import frozen
 from provisioner.secret import SecretRef, SecretSlot
 
 ESCAPED = (".xml.j2", ".html.j2")
@@ -37,7 +38,7 @@ class TemplateError(ProvisionerError):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NamedSecret:
     """A secret as templates see it: whose it is and where it comes from, never the value."""
 

@@ -6,13 +6,13 @@ The table is `unattend-settings.tsv` beside this module; its first lines say whe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal
 
 from provisioner.errors import ProvisionerError
+from provisioner.frozen import frozen
 
 Kind = Literal["string", "bool", "int", "enum", "container", ""]
 _KINDS: Mapping[str, Kind] = {
@@ -32,7 +32,7 @@ class SettingsTableError(ProvisionerError):
     """The table is not what this module reads; it is our own file, so this is a bug or damage."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Setting:
     """One row. `passes`, `maximum_length` and `may_be_empty` are reliable; the rest is advice,
     read out of prose (windows-setup.md §0.3)."""
@@ -64,7 +64,7 @@ class Setting:
         return not self.choices
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Component:
     """All settings of one component."""
 

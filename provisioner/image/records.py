@@ -8,10 +8,10 @@ edition) 8.4, 8.5 and 9.1, for Joliet the Joliet specification of 1995.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from provisioner.errors import FailedError
+from provisioner.frozen import frozen
 
 SECTOR = 2048
 """Bytes of a logical sector, and of a logical block on every disc we write."""
@@ -24,7 +24,7 @@ ReadAt = Callable[[int, int], bytes]
 """`(offset, length)` to that many bytes of the image, fewer only beyond its end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Volume:
     """A volume descriptor. `offset` is its own place in bytes, `blocks` the volume's size."""
 
@@ -45,7 +45,7 @@ class Volume:
         return "utf-16-be" if self.joliet else "ascii"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Record:
     """One directory record. `position` counts from the start of its directory, in bytes.
 
@@ -60,7 +60,7 @@ class Record:
     length: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Listing:
     """One directory: its place in the image in bytes, its bytes, and what they say."""
 
