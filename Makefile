@@ -44,7 +44,7 @@ golden: $(TEST_SETUP) ## rewrite golden files and generated papers; read the dif
 soak: $(TEST_SETUP) ## the long tests: kill -9 at twenty points of a real run
 	$(VENV)/python -m pytest tests/boot tests/standin tests/integration -m soak --timeout 7200
 
-fuzz: $(TEST_SETUP) ## ten minutes of damaged discs, images and answer files
+fuzz: $(TEST_SETUP) ## ten minutes of damaged discs, images, profiles and answer files
 	$(VENV)/python -m tests.fuzz --seconds 600 --seed 1
 
 bench: standin $(TEST_SETUP) ## compare with other tools side by side, as ratios

@@ -27,7 +27,8 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """Medians: seconds of wall clock and of CPU (children that were waited for included), and
-    the largest resident set of the command itself in bytes."""
+    the largest resident set of the command itself in bytes. It is an upper bound: the kernel counts
+    what the process that starts a command had at that moment."""
 
     wall: float
     cpu: float
@@ -90,7 +91,7 @@ def _once(argv: Sequence[str], environment: Mapping[str, str]) -> Timing:
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stderr.close()
     if process.returncode:
-        raise RuntimeError(f"{' '.join(argv)}: {complaints.decode(errors='replace')[-500:]}")
+        raise RuntimeError(f"{' '.join(argv)[:300]}: {complaints.decode(errors='replace')[-500:]}")
     cpu = usage.ru_utime + usage.ru_stime
     return Timing(wall=wall, cpu=cpu, peak=usage.ru_maxrss * 1024)
 

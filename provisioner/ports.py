@@ -96,6 +96,9 @@ class HostFacts:
     qemu_user: tuple[int, int] | None
     """uid and gid QEMU runs as where that is not our own user (system mode), otherwise None."""
     cpus: int
+    cpu_features: frozenset[str]
+    """What the processor can do, in libvirt's words (`sse4.2`, `popcnt`); empty where libvirt
+    does not know."""
     memory_bytes: int
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from provisioner.answers import drivers as driver_files
 from provisioner.answers import keys, layout, locale, logon, steps, windows
@@ -66,10 +67,12 @@ def compose(
     drivers: MediaFacts | None,
     *,
     templates: Templates,
+    devices: Sequence[str] = (),
     identity: str | None = None,
 ) -> AnswerDisc:
     """The answer disc of one machine. Pure: reads no medium, resolves no secret.
 
+    `devices` are virtio devices of the domain that no profile names (`drivers.collect`).
     `identity` is unique to the machine (default: its name) and names the marker file, so that
     another machine's disc is never taken for this one. Raises ProfileError with all that
     contradicts the medium in one area, MediaError where the driver disc lacks something,
@@ -101,7 +104,7 @@ def compose(
     autologon = logon.decide(profile.windows, server=server)
     taken = None
     if drivers is not None and virtual:
-        taken = driver_files.collect(drivers, machine, edition)
+        taken = driver_files.collect(drivers, machine, edition, devices)
     step_files = steps.files(profile.windows.steps)
     marker = f"provision/machine-{identity}"
 

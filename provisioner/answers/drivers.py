@@ -7,6 +7,8 @@ added by the first-logon script.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from provisioner.errors import MediaError
 from provisioner.frozen import frozen
 from provisioner.media.facts import Edition, Extent, MediaFacts
@@ -21,6 +23,8 @@ WITH_AGENT = ("amd64",)
 """Architectures of Windows that virtio-win has a guest agent for (windows-setup.md §8.1)."""
 LATER = ("balloon",)
 """Devices of our domain that Windows runs without; drivers are taken where the disc has them."""
+IN_TIME = ("virtio-scsi",)
+"""Devices that a template of the user's own may add, and that Setup itself needs."""
 
 
 @frozen
@@ -36,10 +40,13 @@ class DriverFiles:
     """Which of the driver disc's folders they come from: `w11/amd64`."""
 
 
-def collect(drivers: MediaFacts, machine: Machine, edition: Edition) -> DriverFiles:
+def collect(
+    drivers: MediaFacts, machine: Machine, edition: Edition, devices: Sequence[str] = ()
+) -> DriverFiles:
     """The drivers of the devices this machine has, and the guest agent's installer.
 
-    MediaError where the disc lacks a driver Setup needs, or an agent that there should be.
+    `devices` (keys of `DRIVERS`) are those of its domain that no profile names; the disc may lack
+    them. MediaError where it lacks a driver of the others, or an agent that there should be.
     """
     build, server = edition.version[2], edition.installation_type.casefold().startswith("server")
     architecture = edition.architecture
@@ -53,13 +60,15 @@ def collect(drivers: MediaFacts, machine: Machine, edition: Edition) -> DriverFi
         needed.append("virtio-serial")
     there = {path.rpartition("/")[0].casefold() for path in drivers.files}
     folders = os_folders(build, server=server)
-    later = [
+    others = [
         device
-        for device in LATER
+        for device in dict.fromkeys((*LATER, *devices))
         if any(
             f"{DRIVERS[device]}/{folder}/{architecture}".casefold() in there for folder in folders
         )
     ]
+    needed += [device for device in others if device in IN_TIME]
+    later = [device for device in others if device not in IN_TIME]
     chosen = select(
         drivers, [*needed, *later], build=build, server=server, architecture=architecture
     )

@@ -29,18 +29,16 @@ class Languages:
 def choose(locale: Locale, install: MediaFacts, edition: Edition) -> Languages:
     """Everything the profile leaves open follows the medium, then `language`, then `format`.
 
-    ProfileError where a language is asked for that is not on the medium.
+    ProfileError where Windows shall have a language that is not on the medium.
     """
-    problems: list[Problem] = []
     warnings: list[Problem] = []
     spoken = install.languages or edition.languages
     own = _spelt(edition.default_language, spoken) or (spoken[0] if spoken else "en-US")
     setup = own
     if locale.setup is not None:
         setup = _spelt(locale.setup, spoken) or locale.setup
-        if spoken and _spelt(locale.setup, spoken) is None:
-            problems.append(_absent("Setup", locale.setup, spoken, "windows.setup-language"))
-        elif setup != own and edition.version[2] >= CONX:
+        # One that is not there at all is told by `plan/rules/media`, and can be forced.
+        if _spelt(locale.setup, spoken) is not None and setup != own and edition.version[2] >= CONX:
             warnings.append(
                 Problem(
                     message=f"Setup of build {edition.version[2]} may stop at its language page, "
@@ -54,11 +52,7 @@ def choose(locale: Locale, install: MediaFacts, edition: Edition) -> Languages:
     if locale.language is not None:
         language = _spelt(locale.language, edition.languages) or locale.language
         if edition.languages and _spelt(locale.language, edition.languages) is None:
-            problems.append(
-                _absent(edition.name, locale.language, edition.languages, "windows.language")
-            )
-    if problems:
-        raise ProfileError(problems)
+            raise ProfileError([_absent(edition, locale.language)])
     user_locale = locale.format or language
     match locale.keyboard:
         case None | ():
@@ -84,9 +78,10 @@ def _spelt(wanted: str | None, tags: tuple[str, ...]) -> str | None:
     return next((tag for tag in tags if tag.casefold() == wanted.casefold()), None)
 
 
-def _absent(who: str, wanted: str, tags: tuple[str, ...], rule: str) -> Problem:
+def _absent(edition: Edition, wanted: str) -> Problem:
     return Problem(
-        message=f"{who} does not speak {wanted} on this medium",
-        rule=rule,
-        hint=f"it speaks {', '.join(tags)}; `locale.format` and `locale.keyboard` are free",
+        message=f"{edition.name} does not speak {wanted} on this medium",
+        rule="windows.language",
+        hint=f"it speaks {', '.join(edition.languages)}; `locale.format` and `locale.keyboard` "
+        "are free",
     )

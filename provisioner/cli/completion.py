@@ -18,7 +18,7 @@ DISCS = (".iso", ".wim", ".esd")
 
 def completes(action: argparse.Action, completer: Completer) -> None:
     """Makes `completer` answer for this argument."""
-    action.completer = completer  # type: ignore[attr-defined]
+    action.completer = completer  # type: ignore[attr-defined] # where argcomplete looks for it
 
 
 def complete(parser: argparse.ArgumentParser) -> None:
@@ -78,12 +78,21 @@ def profiles(prefix: str, **_: Any) -> Iterator[str]:
 
 
 def media_discs(prefix: str, **_: Any) -> Iterator[str]:
-    """`install=` and `drivers=`, then disc images."""
+    """`install=` and `drivers=`, then disc images: those of the library, and files."""
     kind, separator, file = prefix.partition("=")
     if separator:
-        yield from (f"{kind}={path}" for path in _paths(file, DISCS))
+        known = (entry.path for entry in _remembered() if entry.path.startswith(file))
+        yield from (f"{kind}={path}" for path in dict.fromkeys((*known, *_paths(file, DISCS))))
     else:
         yield from ("install=", "drivers=")
+
+
+def library_media(prefix: str, **_: Any) -> Iterator[str]:
+    """The media of the library: ids, and file names once a letter is typed."""
+    for entry in _remembered():
+        yield entry.id
+        if prefix:
+            yield Path(entry.path).name
 
 
 def connections(prefix: str, **_: Any) -> tuple[str, ...]:
@@ -134,6 +143,17 @@ def _paths(prefix: str, suffixes: tuple[str, ...] | None) -> Iterator[str]:
             yield f"{shown}{entry.name}/"
         elif suffixes is not None and entry.name.lower().endswith(suffixes):
             yield f"{shown}{entry.name}"
+
+
+def _remembered() -> Any:
+    from provisioner.cli.environment import read_environment
+    from provisioner.errors import ProvisionerError
+    from provisioner.store.library import Library, folder_of
+
+    try:
+        return Library(folder_of(read_environment().state)).entries()
+    except ProvisionerError:
+        return ()
 
 
 def _machines() -> Any:

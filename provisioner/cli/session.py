@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from provisioner.answers.disc import AnswerDisc
+    from provisioner.errors import Problem
     from provisioner.host.connect import Where
     from provisioner.host.doctor import Finding
     from provisioner.plan.checks import Media
@@ -138,18 +139,15 @@ class Session:
 
     def media(self, loaded: LoadedProfile) -> Media:
         """Looks at the profile's discs."""
-        from provisioner.plan.checks import Media
+        from provisioner.cli.media import look
         from provisioner.store.known_media import KnownMedia
 
-        inspect = KnownMedia(self.environment.cache / "media").inspect
-        wanted = loaded.profile.media
-        if wanted.install is None:
-            raise UsageError(
-                "no install disc is given",
-                hint="set media.install in the profile, or use --media install=Win11.iso",
-            )
-        drivers = inspect(Path(wanted.drivers)) if wanted.drivers is not None else None
-        return Media(install=inspect(Path(wanted.install)), drivers=drivers)
+        return look(
+            loaded.profile.media,
+            library=self.environment.state,
+            known=KnownMedia(self.environment.cache / "media"),
+            places=places(loaded),
+        )
 
     def answer_disc(self, loaded: LoadedProfile) -> AnswerDisc:
         """The answer disc of a profile; needs no libvirt."""
@@ -181,6 +179,13 @@ class Session:
         return lambda slot: ENCODINGS[slot.encoding](
             secrets.resolve(slot.name, slot.reference).reveal()
         )
+
+    def unread_secrets(self, loaded: LoadedProfile) -> tuple[Problem, ...]:
+        """Findings about secrets that could not be read here; nothing is made or run."""
+        from provisioner.plan.checks import check_secrets
+
+        store = self._secrets(loaded.profile.name)
+        return tuple(check_secrets(loaded.profile, store.obstacle, places(loaded)))
 
     def generated_secret(self, name: str, user: str) -> Secret:
         """A generated password of a machine; FailedError where there is none."""
@@ -294,7 +299,7 @@ class Session:
             media=media,
             host=host,
             templates=self.templates,
-            problems=loaded.problems,
+            problems=(*loaded.problems, *self.unread_secrets(loaded)),
             epoch=self.epoch,
             forced=getattr(arguments, "force", False),
         )

@@ -146,7 +146,7 @@ def _parsed(path: Path, text: str) -> Manifest:
             label=str(members["label"]),
             files=tuple(_file(each) for each in members["files"]),
         )
-    except (ValueError, KeyError, TypeError) as err:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as err:
         raise MediaError(
             f"{path} is no manifest of an image", hint="provisioner iso verify --manifest makes one"
         ) from err

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
 from provisioner.disc.view import Item, View, opened_view
-from provisioner.errors import FailedError, HostError, RefusedError, UsageError
-from provisioner.host import mount
+from provisioner.errors import FailedError, HostError, ProvisionerError, RefusedError, UsageError
+from provisioner.host import mount, udisksctl
 
 _KERNEL_SIDES = {"UDF": "udf", "Rock Ridge": "iso9660", "Joliet": "iso9660", "ISO 9660": "iso9660"}
 
@@ -20,7 +21,26 @@ class How(StrEnum):
 
     AUTO = "auto"
     KERNEL = "kernel"
+    UDISKS = "udisks"
+    """The kernel, asked by udisks, which chooses the folder."""
     FUSE = "fuse"
+
+
+def mount_without_folder(image: Path) -> Path:
+    """Mounts through udisks, without root; the folder that udisks chose.
+
+    HostError where that is not possible here, and where the kernel shows other files than we see.
+    """
+    image = image.resolve()
+    with opened_view(image) as view:
+        folder = udisksctl.mount(image, _KERNEL_SIDES[view.side])
+        try:
+            _require_ours(view, folder)
+        except HostError:
+            with suppress(ProvisionerError):  # what is wrong with it is told
+                unmount_image(folder)
+            raise
+    return folder
 
 
 def mount_image(image: Path, folder: Path, how: How) -> How:
@@ -62,7 +82,10 @@ def unmount_image(folder: Path) -> None:
             f"{folder} is no disc image: a file system of type {found.kind} is mounted there",
             hint="umount unmounts anything",
         )
-    mount.unmount(folder)
+    if os.geteuid() != 0 and found.source.startswith("/dev/loop"):
+        udisksctl.unmount(found.source)
+    else:
+        mount.unmount(folder)
 
 
 def nodes_of(view: View) -> Mapping[str, mount.Node]:
@@ -116,10 +139,17 @@ def _by_kernel(view: View, folder: Path) -> None:
         raise HostError(f"the kernel has no {filesystem}", hint="--how fuse needs no kernel module")
     # Named, because the kernel's own guess may be the side with one README (WoeUSB#126).
     mount.kernel_mount(view.window.path, folder, filesystem)
+    try:
+        _require_ours(view, folder)
+    except HostError:
+        mount.unmount(folder)
+        raise
+
+
+def _require_ours(view: View, folder: Path) -> None:
     there = {path.name.casefold() for path in folder.iterdir()}
     wanted = {path.casefold() for path in view.items if "/" not in path}
     if not wanted <= there:
-        mount.unmount(folder)
         raise HostError(
             f"the kernel shows other files of {view.window.path.name} than are on it",
             hint="--how fuse shows them",

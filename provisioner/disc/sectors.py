@@ -13,7 +13,8 @@ from enum import StrEnum
 
 from provisioner.errors import MediaError
 
-_LINE = re.compile(r"(0x[0-9A-Fa-f]+|\d+)\s+(0x[0-9A-Fa-f]+|\d+)\s+([?*/+-])")
+_NUMBER = r"(0x[0-9A-Fa-f]{1,16}|[0-9]{1,19})"
+_LINE = re.compile(rf"{_NUMBER}\s+{_NUMBER}\s+([?*/+-])")
 _MOST = 1_000_000
 
 
@@ -112,7 +113,7 @@ def parse_map(text: str) -> SectorMap:
         match = _LINE.fullmatch(line.strip())
         if match is None or len(runs) > _MOST:
             raise MediaError("the sector map is damaged", hint="delete it to begin again")
-        start, size = int(match[1], 0), int(match[2], 0)
+        start, size = (int(each, 16 if each.startswith("0x") else 10) for each in match.group(1, 2))
         if start != end or not size:
             raise MediaError("the sector map has holes", hint="delete it to begin again")
         end = start + size

@@ -10,7 +10,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO
+from io import BufferedReader
 
 from provisioner.errors import FailedError, HostError
 from provisioner.frozen import frozen
@@ -92,7 +92,7 @@ def burn(
         )
     except FileNotFoundError as err:
         raise HostError("the program xorriso is not installed", hint=_HINT) from err
-    assert process.stderr is not None
+    assert isinstance(process.stderr, BufferedReader)
     severe: list[str] = []
     with process:
         try:
@@ -113,10 +113,10 @@ def burn(
         )
 
 
-def _lines(stream: IO[bytes]) -> Iterator[str]:
+def _lines(stream: BufferedReader) -> Iterator[str]:
     """Lines that end in a line feed or in a carriage return, as progress does."""
     rest = b""
-    while data := stream.read1(4096):  # type: ignore[attr-defined]
+    while data := stream.read1(4096):
         *lines, rest = re.split(rb"[\r\n]", rest + data)
         for line in lines:
             yield line.decode("utf-8", "replace")

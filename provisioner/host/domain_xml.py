@@ -35,12 +35,6 @@ def disk_targets(xml: str) -> tuple[str, ...]:
     return tuple(targets)
 
 
-def disk_sources(xml: str) -> tuple[str, ...]:
-    """Paths of all images in disks and drives, in file order; backing files are not among them."""
-    sources = (source.get("file") for source in _parse(xml).iterfind("./devices/disk/source"))
-    return tuple(source for source in sources if source)
-
-
 def drives_in(xml: str) -> tuple[Drive, ...]:
     """The CD-ROM drives, in target order. An open tray counts as holding what its XML names."""
     drives = []

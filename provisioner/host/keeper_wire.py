@@ -141,7 +141,7 @@ def picture_from_wire(members: Mapping[str, str]) -> Picture:
 
 
 def facts_to_wire(facts: HostFacts) -> dict[str, Any]:
-    sets = ("firmwares", "disk_buses", "networks")
+    sets = ("firmwares", "disk_buses", "networks", "cpu_features")
     return {**asdict(facts), **{name: sorted(getattr(facts, name)) for name in sets}}
 
 
@@ -162,6 +162,7 @@ def facts_from_wire(members: Mapping[str, Any]) -> HostFacts:
         storage=Storage(**members["storage"]),
         qemu_user=(user[0], user[1]) if user is not None else None,
         cpus=members["cpus"],
+        cpu_features=frozenset(members["cpu_features"]),
         memory_bytes=members["memory_bytes"],
     )
 

@@ -53,6 +53,7 @@ def look(
         # A session answers the question, but cannot make a bridge (`docs/facts/libvirt.md` §3.3).
         networks = None if mode is Mode.SESSION else _active_networks(connection)
         information = connection.getInfo()
+        host = connection.getCapabilities()
         tpm_reason = "" if mode is Mode.TEST else _tpm_reason(capabilities, find_program)
         return HostFacts(
             uri=connection.getURI(),
@@ -67,10 +68,9 @@ def look(
             networks=networks or frozenset(),
             network_driver=networks is not None,
             storage=storage,
-            qemu_user=(
-                parse_qemu_user(connection.getCapabilities()) if mode is Mode.SYSTEM else None
-            ),
+            qemu_user=parse_qemu_user(host) if mode is Mode.SYSTEM else None,
             cpus=information[2],
+            cpu_features=_cpu_features(connection, host),
             memory_bytes=information[1] * 1024**2,
         )
 
@@ -114,6 +114,30 @@ def parse_qemu_user(capabilities: str) -> tuple[int, int] | None:
             except ValueError:
                 continue
     return None
+
+
+def _cpu_features(connection: Any, capabilities: str) -> frozenset[str]:
+    """The features of the host's processor, those that its model implies among them."""
+    cpu = ElementTree.fromstring(capabilities).find("./host/cpu")
+    if cpu is None or cpu.find("model") is None:
+        return frozenset()
+    libvirt = libvirt_module()
+    try:
+        expanded = connection.baselineCPU(
+            [ElementTree.tostring(cpu, encoding="unicode")],
+            libvirt.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES,
+        )
+    except libvirt.libvirtError:
+        return frozenset()  # a processor or a driver that it cannot do this for
+    return parse_cpu_features(expanded)
+
+
+def parse_cpu_features(cpu: str) -> frozenset[str]:
+    """The names in a `<cpu>` with all its features (https://libvirt.org/formatdomain.html)."""
+    found = ElementTree.fromstring(cpu).iterfind("feature")
+    return frozenset(
+        feature.get("name", "") for feature in found if feature.get("policy") != "disable"
+    )
 
 
 def _values(root: ElementTree.Element, enum: str) -> frozenset[str]:

@@ -197,7 +197,7 @@ def _operations(mfusepy: Any, nodes: Mapping[str, Node], descriptor: int) -> Any
             raise mfusepy.FuseOSError(errno.ENOENT)
         return node
 
-    class Operations(mfusepy.Operations):  # type: ignore[misc]
+    class Operations(mfusepy.Operations):  # type: ignore[misc] # it has no types
         """Every path is known beforehand, and nothing changes: the kernel may keep all of it."""
 
         use_ns = True

@@ -12,6 +12,7 @@ import importlib.util
 import json
 import os
 import secrets
+import shutil
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -72,6 +73,38 @@ class FileSecretStore:
         if not value and not isinstance(reference, Plain):
             raise HostError(f"the secret {name} is empty")
         return Secret(_checked(name, value))
+
+    def obstacle(self, name: str, reference: SecretRef) -> HostError | None:
+        """Why a secret cannot be resolved here, as far as a look tells.
+
+        No program is run, no keyring is asked, nothing is made, and nothing but a file on disk is
+        read: a pipe gives its secret only once.
+        """
+        try:
+            match reference:
+                case FromFile(file=file) if not self._special(file):
+                    self.resolve(name, reference)
+                case FromEnvironment():
+                    self.resolve(name, reference)
+                case FromCommand(command=argv):
+                    self._program(name, argv[0])
+                case FromKeyring() if importlib.util.find_spec("keyring") is None:
+                    self._program(name, "secret-tool")
+        except HostError as err:
+            return err
+        return None
+
+    def _special(self, file: str) -> bool:
+        path = self._folder / self._expanded(file)
+        return path.exists() and not path.is_file()
+
+    def _program(self, name: str, program: str) -> None:
+        """As `host/process` finds it."""
+        if shutil.which(program, path=self._environment.get("PATH")) is None:
+            raise HostError(
+                f"the secret {name}: the program {program} is not installed",
+                hint="install it, or correct its name",
+            )
 
     def fingerprint(self, secret: Secret) -> str:
         with self._kept() as kept:

@@ -21,7 +21,7 @@ def replacing(destination: Path, *, needed: int, mode: int = 0o600) -> Iterator[
 
     `needed` is how many bytes will be written, compared with the free space first. The file
     has permissions `mode` (less the umask) from its first moment, is flushed with fsync, then
-    renamed over `destination`.
+    renamed over `destination`, whose folder is flushed as well.
     Raises HostError where the folder is not usable, FailedError where writing fails.
     """
     temporary = temporary_name(destination)
@@ -32,12 +32,25 @@ def replacing(destination: Path, *, needed: int, mode: int = 0o600) -> Iterator[
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(destination)
+        _flush_folder(destination.parent)
     except BaseException as err:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         if isinstance(err, OSError):
             raise failure(err, destination) from err
         raise
+
+
+def _flush_folder(folder: Path) -> None:
+    """Makes the new name last: fsync of a file does not cover its name (fsync(2))."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as err:
+        if err.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems have no such thing
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def temporary_name(destination: Path) -> Path:

@@ -93,20 +93,6 @@ def write_overlay(
             _require_equal(out.fileno(), descriptor, size, patches, clusters)
 
 
-def read_back(overlay: Path, offset: int, length: int) -> bytes:
-    """Bytes of the overlay's patched view, stored clusters and base together.
-
-    Follows the tables of the file itself; reads only what `write_overlay` writes (version 3,
-    4 KiB clusters, no snapshots). Raises FailedError for anything else.
-    """
-    with opened_untouched(overlay) as (descriptor, _):
-        name, size = _read_header(descriptor)[:2]
-        if not 0 <= offset <= offset + length <= size:
-            raise ValueError(f"{length} bytes at {offset} are not inside {size}")
-        with opened_untouched(Path(os.fsdecode(name))) as (base, _):
-            return _read_view(descriptor, base, offset, length)
-
-
 def _patched_clusters(base: int, size: int, patches: Sequence[Patch]) -> dict[int, bytearray]:
     """Number of every touched cluster, ascending, and its bytes; zeros beyond the base's end."""
     clusters: dict[int, bytearray] = {}
@@ -230,18 +216,18 @@ def _require_equal(
             )
 
 
-def _read_header(overlay: int) -> tuple[bytes, int, int, int]:
-    """Name of the backing file, virtual size, offset and number of entries of the L1 table."""
+def _read_header(overlay: int) -> tuple[int, int, int]:
+    """Virtual size, offset and number of entries of the L1 table, as the file itself has them."""
     header = _pread(overlay, _HEADER.size, 0)
     fields = _HEADER.unpack(header) if len(header) == _HEADER.size else (b"",) * 18
-    magic, version, name_offset, name_length, bits, size, crypt, entries, l1_table = fields[:9]
+    magic, version, _, _, bits, size, crypt, entries, l1_table = fields[:9]
     if (magic, version, bits, crypt, fields[13]) != (_MAGIC, 3, _CLUSTER_BITS, 0, 0):
-        raise FailedError("this is not an overlay that provisioner writes")
-    return _pread(overlay, name_length, name_offset), size, l1_table, entries
+        raise FailedError("the overlay's header did not read back as written")
+    return size, l1_table, entries
 
 
 def _read_view(overlay: int, base: int, offset: int, length: int) -> bytes:
-    _, size, l1_table, entries = _read_header(overlay)
+    size, l1_table, entries = _read_header(overlay)
     parts: list[bytes] = []
     end = min(offset + length, size)
     while offset < end:

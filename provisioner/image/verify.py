@@ -36,10 +36,13 @@ def verify_iso(path: Path, tree: Tree, *, reveal: Reveal) -> None:
     """
     with opened_untouched(path) as (descriptor, status):
         size = status.st_size
-        read: ReadAt = lambda offset, length: os.pread(descriptor, length, offset)  # noqa: E731
-        if size <= 2 * IN_MEMORY:
-            data = os.pread(descriptor, size, 0)
-            read = lambda offset, length: data[offset : offset + length]  # noqa: E731
+        data = os.pread(descriptor, size, 0) if size <= 2 * IN_MEMORY else None
+
+        def read(offset: int, length: int) -> bytes:
+            if data is not None:
+                return data[offset : offset + length]
+            return os.pread(descriptor, length, offset)
+
         try:
             differences = list(_differences(read, size, tree, reveal))
         except OSError as err:

@@ -18,6 +18,7 @@ from provisioner.plan.rules.hardware import check_hardware
 from provisioner.plan.rules.host import check_host
 from provisioner.plan.rules.media import check_install, edition_of, is_windows, not_windows
 from provisioner.plan.rules.nominal import nominal_domain
+from provisioner.plan.rules.secrets import check_secrets
 from provisioner.plan.rules.windows import check_windows
 from provisioner.profile.model import Profile
 from provisioner.templating import Templates
@@ -33,6 +34,7 @@ __all__ = [
     "check_hardware",
     "check_host",
     "check_media",
+    "check_secrets",
     "composed",
     "edition_line",
     "edition_of",
@@ -42,6 +44,7 @@ __all__ = [
 
 def check_media(profile: Profile, media: Media, places: Places) -> Iterator[Problem]:
     """Everything wrong between the profile and its discs."""
+    yield from media.remarks
     if not is_windows(media.install):
         yield not_windows(media.install, places)
         return
@@ -82,7 +85,7 @@ def check_discs(
             )
         )
     else:
-        problems += check_domain(profile, xml, edition, places)
+        problems += check_domain(profile, xml, edition, disc.drivers if disc is not None else None)
     return tuple(problems)
 
 

@@ -24,6 +24,7 @@ from provisioner.plan.checks import (
     check_host,
     check_media,
     composed,
+    edition_of,
 )
 from provisioner.plan.checks import edition_line as edition_line_of
 from provisioner.plan.domain import (
@@ -88,7 +89,7 @@ def compile_machine(
             *sources.problems,
             *check_media(profile, media, sources.places),
             *check_hardware(profile, host.cpus, sources.places),
-            *check_host(profile, host, sources.places),
+            *check_host(profile, host, edition_of(profile, media.install), sources.places),
         ),
     )
     edition = resolve_edition(media.install, profile.windows.edition)
@@ -120,7 +121,7 @@ def compile_machine(
         (
             *problems,
             *check_answers(disc, profile, edition),
-            *check_domain(profile, xml, edition, sources.places),
+            *check_domain(profile, xml, edition, disc.drivers),
         ),
     )
     return MachinePlan(
@@ -265,8 +266,9 @@ def _intent(sources: Sources, disc: AnswerDisc, *, overlay: bool) -> dict[str, s
     made = devices(profile, host, names, install="install", overlay=overlay)
     intent = _flattened("", json.loads(_profile_json(profile)))
     # A disc is known by its fingerprint, and a machine stays where it was made.
-    for place in ("media.install", "media.drivers", "machine.connect", "machine.pool"):
+    for place in ("machine.connect", "machine.pool"):
         intent.pop(place, None)
+    intent = {key: value for key, value in intent.items() if not key.startswith("media.")}
     intent["media.install.fingerprint"] = media.install.fingerprint.digest
     if media.drivers is not None:
         intent["media.drivers.fingerprint"] = media.drivers.fingerprint.digest

@@ -257,7 +257,7 @@ def _purpose(model: type[BaseModel], path: Path) -> str | None:
 def _key_hint(model: type[BaseModel], path: Path) -> str | None:
     key = str(path[-1])
     siblings = fields.keys(fields.at(model, path[:-1]))
-    for elsewhere in _paths_of(key, model, ()):
+    if elsewhere := min(_paths_of(key, model, ()), key=len, default=None):
         return f"did you mean '{'.'.join(map(str, elsewhere))}'?"
     if near := did_you_mean(key, siblings):
         return near
@@ -265,7 +265,7 @@ def _key_hint(model: type[BaseModel], path: Path) -> str | None:
 
 
 def _paths_of(key: str, model: type[BaseModel], path: Path) -> Iterator[Path]:
-    """Where else a key of this name stands, the shallow ones first."""
+    """Where else a key of this name stands."""
     if key in model.model_fields:
         yield (*path, key)
     for name, annotation in fields.hints(model).items():

@@ -6,6 +6,7 @@ from typing import Literal
 
 from provisioner.profile.base import HostPath, ProfileModel
 from provisioner.profile.machine import Machine
+from provisioner.profile.media_query import MediaQuery
 from provisioner.profile.metal import Metal
 from provisioner.profile.units import MachineName
 from provisioner.profile.windows import Windows
@@ -16,11 +17,12 @@ __all__ = ["Media", "Profile"]
 class Media(ProfileModel):
     """The discs you have."""
 
-    install: HostPath | None = None
-    """The Windows install ISO. May be left out here and given as `--media install=FILE`."""
-    drivers: HostPath | None = None
-    """A virtio-win ISO. With it disk and network default to virtio, and the guest agent is
-    installed."""
+    install: HostPath | MediaQuery | None = None
+    """The Windows install ISO, or what has to be on it: then the library finds the file
+    (`library add`). May be left out here and given as `--media install=FILE`."""
+    drivers: HostPath | MediaQuery | None = None
+    """A virtio-win ISO, or `{product: virtio-win}` for the newest of the library. With it disk and
+    network default to virtio, and the guest agent is installed."""
 
 
 class Profile(ProfileModel):

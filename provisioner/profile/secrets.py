@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from provisioner.profile.values import BadValue, did_you_mean
@@ -194,3 +194,15 @@ class SecretForm:
 
 SecretValue = Annotated[SecretRef, SecretForm()]
 """A secret in a profile."""
+
+
+def references(value: object, key: str = "") -> Iterator[tuple[str, SecretRef]]:
+    """Every secret of a profile, or of a part of it, with its dotted key: `users[0].password`."""
+    if isinstance(value, SecretRef):
+        yield key, value
+    elif isinstance(value, tuple):
+        for index, item in enumerate(value):
+            yield from references(item, f"{key}[{index}]")
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from references(getattr(value, name), f"{key}.{name}".lstrip("."))

@@ -286,11 +286,6 @@ class Keyboard(TextValue):
             )
         return _language(text, what="keyboard", rule="windows.keyboard")
 
-    @property
-    def is_id(self) -> bool:
-        """Whether this is `language:layout` and not a language tag."""
-        return ":" in self
-
 
 def _language(text: str, *, what: str, rule: str) -> str:
     by_lower = {tag.lower(): tag for tag in languages()}

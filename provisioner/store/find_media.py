@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from provisioner.errors import MediaError
+from provisioner.errors import MediaError, Place, Problem, Severity
+from provisioner.frozen import frozen
 from provisioner.profile.media_query import MediaQuery
 from provisioner.store.library import Entry, Library, Standing
 
 _MOST_SHOWN = 5
+
+
+@frozen
+class Found:
+    """A medium, the file it is in now, and what has happened to that file since it was added."""
+
+    entry: Entry
+    path: Path
+    standing: Standing
+    passed_over: tuple[str, ...] = ()
+    """Newer ones that fit and cannot be used: `/iso/new.iso is missing`."""
 
 
 def find(library: Library, query: MediaQuery) -> tuple[Entry, ...]:
@@ -18,8 +31,8 @@ def find(library: Library, query: MediaQuery) -> tuple[Entry, ...]:
     return tuple(sorted(found, key=lambda entry: entry.version, reverse=True))
 
 
-def resolve(library: Library, query: MediaQuery) -> Path:
-    """The file of the newest medium that fits and is there, unchanged as far as a look tells.
+def resolve(library: Library, query: MediaQuery) -> Found:
+    """The newest medium that fits and is there, unchanged as far as a look tells.
 
     `MediaError` when none fits (with the nearest), when all that fit are gone or changed, and when
     two of the same build fit.
@@ -29,14 +42,14 @@ def resolve(library: Library, query: MediaQuery) -> Path:
         raise MediaError(
             f"the library has no medium that is {query}", hint=_nearest(library, query)
         )
-    usable: list[tuple[Entry, Path]] = []
+    usable: list[Found] = []
     unusable: list[str] = []
     for entry in fitting:
-        if usable and entry.version != usable[0][0].version:
+        if usable and entry.version != usable[0].entry.version:
             break
         standing, path = library.standing(entry)
         if path is not None and standing in {Standing.OK, Standing.TOUCHED, Standing.MOVED}:
-            usable.append((entry, path))
+            usable.append(Found(entry=entry, path=path, standing=standing))
         else:
             unusable.append(f"{entry.path} is {standing.value}")
     if not usable:
@@ -48,9 +61,44 @@ def resolve(library: Library, query: MediaQuery) -> Path:
         raise MediaError(
             f"{len(usable)} media of the library are {query}, of the same build",
             hint="say more, as edition or language, or name the file:\n"
-            + "\n".join(f"{path}  ({entry.what})" for entry, path in usable[:_MOST_SHOWN]),
+            + "\n".join(f"{found.path}  ({found.entry.what})" for found in usable[:_MOST_SHOWN]),
         )
-    return usable[0][1]
+    return replace(usable[0], passed_over=tuple(unusable))
+
+
+def remark(found: Found, place: Place | None) -> Iterator[Problem]:
+    """What a person should know of the file before it is used."""
+    entry = found.entry
+    if found.passed_over:
+        yield Problem(
+            rule="media.passed-over",
+            severity=Severity.WARNING,
+            message=f"{'; '.join(found.passed_over)}; {found.path} is taken instead",
+            place=place,
+            hint="add the file again: provisioner library add FILE; or forget it: provisioner "
+            "library remove ID",
+        )
+    match found.standing:
+        case Standing.MOVED:
+            yield Problem(
+                rule="media.moved",
+                severity=Severity.NOTE,
+                message=f"{Path(entry.path).name} has moved: it is {found.path} now",
+                place=place,
+                hint=f"`provisioner library verify {entry.id}` remembers the new place",
+            )
+        case Standing.TOUCHED:
+            yield Problem(
+                rule="media.touched",
+                severity=Severity.WARNING,
+                message=f"{found.path} has been written to since it was added to the library; its "
+                "headers are the same",
+                place=place,
+                hint=f"`provisioner library verify {entry.id}` reads it and tells whether its "
+                "bytes are",
+            )
+        case _:
+            return
 
 
 def _misfits(entry: Entry, query: MediaQuery) -> Iterator[str]:

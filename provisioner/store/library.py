@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, field, replace
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,11 @@ class Entry:
         """Languages of its images, else of Setup."""
         found = {tag: None for e in self.facts.get("editions", ()) for tag in e["languages"]}
         return tuple(found) or tuple(self.facts.get("languages", ()))
+
+
+def folder_of(state: Path) -> Path:
+    """Where the library lies among the machines; none can have that name, for its full stop."""
+    return state / ".library"
 
 
 class Library:
@@ -214,7 +220,7 @@ class Library:
         for folder in folders:
             try:
                 with os.scandir(folder) as found:
-                    names = [item.name for _, item in zip(range(_MOST_CANDIDATES), found)]  # noqa: B905
+                    names = [item.name for item in islice(found, _MOST_CANDIDATES)]
             except OSError:
                 continue
             for name in sorted(names):
@@ -296,4 +302,8 @@ def _entry(raw: dict[str, Any]) -> Entry:
     editions = entry.facts.get("editions", [])
     if any(not isinstance(e.get("languages"), list) for e in editions):
         raise ValueError(f"the editions of {entry.id!r} make no sense")
+    # What is made of the facts fails here, where it is told, or nowhere.
+    if not all(isinstance(tag, str) for tag in (entry.product or "", *entry.languages)):
+        raise ValueError(f"the facts of {entry.id!r} make no sense")
+    tuple(entry.version)
     return entry

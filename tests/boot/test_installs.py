@@ -240,6 +240,7 @@ def test_secure_boot(home: Home) -> None:
     report = report_of(home)
     assert report["outcome"] == "ready"
     assert (report["secure_boot"], report["tpm"], report["bypasses"]) == (True, True, [])
+    assert report["hardware_missing"] == []
 
 
 @pytest.mark.xdist_group("boot2")

@@ -1,4 +1,4 @@
-"""`make soak`: a real installation is killed at twenty random points; nothing stays behind."""
+"""`make soak`: an installation is killed at twenty random points, and two run into a trap."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.boot.test_installs import BARE
 from tests.integration.home import Home
 from tests.integration.leaks import leaks
 
@@ -36,4 +37,29 @@ def test_kill_a_real_installation(number: int, home: Home) -> None:
     else:
         done = home.run("delete", "m1", "--yes", expect=None)
         assert done.code in (0, 4), done
+    assert leaks(home) == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "rule", "says"),
+    [
+        (
+            "windows: {locale: {setup: de-DE}}\n",
+            "media.setup-language",
+            "language page shown: UILanguage de-DE is not on the media",
+        ),
+        (
+            "machine: {disks: [{size: 64 GiB, bus: virtio}]}\n",
+            "machine.virtio-drivers",
+            "no disks found; a driver is missing",
+        ),
+    ],
+)
+def test_a_trap_forced_past_check(home: Home, lines: str, rule: str, says: str) -> None:
+    """`up` refuses; forced, Setup fails as `check` said (all of them: tests/golden)."""
+    profile = home.profile(lines, text=BARE)
+    refused = home.run("up", profile, expect=2)
+    assert f"error[{rule}]" in refused.err
+    failed = home.run("up", profile, "--force", expect=6, timeout=600)
+    assert says in failed.err
     assert leaks(home) == []

@@ -46,6 +46,10 @@ def test_facts_say_what_a_plan_needs(host: Host) -> None:
     assert facts.mode is (Mode.TEST if host.kind == "test" else Mode.EMBED)
     if host.real:
         assert not facts.accelerator.kvm and "software" in facts.accelerator.reason
+    if host.real and facts.mode is not Mode.TEST:
+        flags = Path("/proc/cpuinfo").read_text().split()
+        for ours, linux in (("sse4.2", "sse4_2"), ("popcnt", "popcnt"), ("vmx", "vmx")):
+            assert (ours in facts.cpu_features) == (linux in flags)
 
 
 def test_a_defined_domain_is_off_and_ours(host: Host) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
+from xml.etree import ElementTree
 
 from provisioner.errors import FailedError, GuestError, RefusedError
 from provisioner.host.domain_xml import (
-    disk_sources,
     disk_targets,
     domain_with_medium,
     drives_in,
@@ -58,6 +58,7 @@ GOOD_FACTS = HostFacts(
     storage=Storage(folder="/fake/storage", free_bytes=500 * 1024**3),
     qemu_user=None,
     cpus=8,
+    cpu_features=frozenset({"popcnt", "sse4.2"}),
     memory_bytes=16 * 1024**3,
 )
 
@@ -371,7 +372,7 @@ class FakeHypervisor:
     def _start(self, name: str) -> None:
         domain = self._off(name)
         folder = f"{self.host.storage.folder}/"
-        for source in disk_sources(domain.stored):
+        for source in _disk_sources(domain.stored):
             stored = source.removeprefix(folder)
             if stored != source and stored not in self.files and stored not in self.disks:
                 raise FailedError(f"cannot start {name}: {source} does not exist")
@@ -398,3 +399,9 @@ class FakeHypervisor:
             raise GuestError(f"the guest agent of {name} does not know {verb}")
         answer = answers[verb]
         return answer(command.get("arguments", {})) if callable(answer) else answer
+
+
+def _disk_sources(xml: str) -> list[str]:
+    """Paths of all images in disks and drives; backing files are not among them."""
+    sources = ElementTree.fromstring(xml).iterfind("./devices/disk/source")
+    return [path for source in sources if (path := source.get("file"))]

@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-import provisioner.media
+import provisioner
 from provisioner.errors import ProvisionerError
 from tests.fuzz.coverage import Coverage
-from tests.fuzz.mutate import mutated
+from tests.fuzz.mutate import mutated, mutated_text
 from tests.fuzz.seeds import make_seeds
 from tests.fuzz.targets import Target, all_targets, planted
 
@@ -34,11 +34,18 @@ MEMORY = 1 << 30
 TRACED = 25
 """One in so many inputs is traced for coverage."""
 KEPT = Path("build/fuzz")
-MODULES = (
+PLANTS = ("index", "hang", "memory", "yaml")
+_MEDIA = (
     *("answer_places", "answer_xml", "authenticode", "boot", "boot_loaders", "der", "disk_image"),
     *("fat", "huffman", "inspect", "iso", "iso9660", "layout", "loader", "lzx", "partitions"),
     *("setup_config", "setup_wims", "udf", "udf_volume", "volumes", "walk", "wim"),
     *("wim_integrity", "wim_resource", "wim_tree", "window", "xpress"),
+)
+_PROFILE = ("layers", "load", "messages", "places", "secrets", "syntax", "veil", "yamlfile")
+MODULES = (
+    *(f"media/{name}" for name in _MEDIA),
+    *(f"profile/{name}" for name in _PROFILE),
+    *("answers/lint/document", "answers/lint/encoding", "answers/settings", "disc/sectors"),
 )
 
 
@@ -63,18 +70,21 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=float, default=5, help="most seconds of one input")
     parser.add_argument("--only", help="one target")
-    parser.add_argument("--plant", choices=("index", "hang", "memory"), help="prove it finds that")
+    parser.add_argument("--plant", choices=PLANTS, help="prove it finds that")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        seeds = make_seeds(Path(folder))
-    targets = all_targets(seeds)
-    if options.plant:
-        targets.append(planted(options.plant))
+        targets = [planted(options.plant)] if options.plant else []
+        if options.only not in {target.name for target in targets}:  # seeds take a while to make
+            targets += all_targets(make_seeds(Path(folder)), Path(folder))
+        return _fuzz(targets, options)
+
+
+def _fuzz(targets: list[Target], options: argparse.Namespace) -> int:
     if options.only:
         targets = [target for target in targets if target.name == options.only]
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.RLIM_INFINITY))
     signal.signal(signal.SIGVTALRM, _too_slow)
-    coverage = Coverage(Path(provisioner.media.__path__[0]))
+    coverage = Coverage(Path(provisioner.__path__[0]))
     tally = _run(targets, options, coverage)
     _print(tally, coverage, options)
     return 1 if tally.escapes else 0
@@ -93,7 +103,11 @@ def _run(targets: list[Target], options: argparse.Namespace, coverage: Coverage)
         number += 1
         for target in targets:
             chance = random.Random(f"{options.seed} {target.name} {number}")
-            data = mutated(chance.choice(target.seeds), others, chance)
+            data = chance.choice(target.seeds)
+            if target.is_text and chance.random() < 0.7:
+                data = mutated_text(data, target.seeds, chance)
+            else:
+                data = mutated(data, others, chance)
             if number % TRACED == 0:
                 with coverage.traced():
                     _feed(target, data, tally, options)
@@ -135,7 +149,7 @@ def _print(tally: Tally, coverage: Coverage, options: argparse.Namespace) -> Non
         print(f"  {name:12} {count:7,} inputs, {tally.results[name]:7,} with a result")
     reached, total, modules = coverage.report(MODULES)
     for name, (some, all_) in modules.items():
-        print(f"  {name:14} {some:4} of {all_:4} lines")
+        print(f"  {name:24} {some:4} of {all_:4} lines")
     for escape in tally.escapes[:20]:
         print(f"  ESCAPED {escape}")
     print(

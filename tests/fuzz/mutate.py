@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import binascii
 import random
+import re
 import struct
 from collections.abc import Callable, Sequence
 
@@ -11,6 +12,49 @@ _NUMBERS = (0, 1, 2, 7, 8, 127, 128, 255, 256, 2047, 2048, 2**15, 2**16 - 1, 2**
 _NUMBERS += (2**31, 2**32 - 1)
 _FORMS = ("<B", "<H", ">H", "<I", ">I", "<Q")
 _BLOCK = 2048
+_WORDS = (
+    *(b"", b"0", b"-1", b"9" * 400, b"1e999", b"0x7fffffffffffffffffff", b"1_000", b"010", b".inf"),
+    *(
+        b"null",
+        b"~",
+        b"true",
+        b"[]",
+        b"{}",
+        b"[" * 40,
+        b"{a: " * 30,
+        b"]",
+        b"}",
+        b"*a",
+        b"&a ",
+        b"<<",
+    ),
+    *(
+        b"!!python/object:os.system ",
+        b"!!binary ",
+        b"? ",
+        b"|",
+        b">-",
+        b"'",
+        b'"',
+        b"# ",
+        b": ",
+        b"---",
+    ),
+    *(b"\t", b"\r", b"\0", b"\x85", b"\xff", b"\xed\xa0\x80", "\u202e".encode(), b"\xe2\x80\xa8"),
+    *(
+        b"a" * 3000,
+        b"&lt;",
+        b"<a>",
+        b"</",
+        b"<!--",
+        b"]]>",
+        b"<![CDATA[",
+        b"2001-01-01",
+        b"..",
+        b"/",
+    ),
+)
+"""What texts trip over, in YAML, XML, JSON, and columns."""
 _UDF_TAGS = frozenset({1, 2, 4, 5, 6, 7, 8, 9, *range(256, 267)})
 
 
@@ -27,6 +71,28 @@ def mutated(seed: bytes, others: Sequence[bytes], chance: random.Random) -> byte
     if chance.random() < 0.5:
         _repair_gpt(data)
     return bytes(data)
+
+
+def mutated_text(seed: bytes, others: Sequence[bytes], chance: random.Random) -> bytes:
+    """One to eight changes by the line or the word, so that more of it is still understood."""
+    lines = seed.splitlines(keepends=True) or [b""]
+    for _ in range(chance.choice((1, 1, 2, 4, 8))):
+        at = chance.randrange(len(lines))
+        match chance.randrange(6):
+            case 0 if len(lines) > 1:
+                del lines[at]
+            case 1:
+                lines.insert(at, chance.choice(chance.choice(others).splitlines(keepends=True)))
+            case 2:
+                other = chance.randrange(len(lines))
+                lines[at], lines[other] = lines[other], lines[at]
+            case 3:
+                lines[at] = chance.choice((b" ", b"  ", b"    ", b"\t", b"- ")) + lines[at]
+            case _:
+                words = re.split(rb"(\W+)", lines[at])
+                words[chance.randrange(len(words))] = chance.choice(_WORDS)
+                lines[at] = b"".join(words)
+    return b"".join(lines)
 
 
 def _live_blocks(data: bytes) -> list[int]:

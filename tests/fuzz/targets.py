@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml as stock_yaml
+
 from provisioner.media import lzx, map_text, xpress
 from provisioner.media.answer_xml import outline
 from provisioner.media.authenticode import read_signature
@@ -23,6 +25,7 @@ from provisioner.media.verify import verify
 from provisioner.media.wim import read_wim
 from provisioner.media.wim_tree import WimTree, blobs
 from provisioner.media.window import Window
+from tests.fuzz.texts import text_seeds, text_targets
 
 _CHUNK = 32768
 _MOST_BLOBS = 64
@@ -35,10 +38,13 @@ class Target:
     name: str
     seeds: list[bytes]
     run: Callable[[bytes], object]
+    is_text: bool = False
+    """Its inputs are lines, and are damaged by the line too."""
 
 
-def all_targets(seeds: Mapping[str, list[bytes]]) -> list[Target]:
-    """Every target with its seeds."""
+def all_targets(seeds: Mapping[str, list[bytes]], folder: Path) -> list[Target]:
+    """Every target with its seeds; `folder` is for inputs that are read from a file."""
+    texts = text_seeds()
     runs: dict[str, Callable[[bytes], object]] = {
         "medium": _medium,
         "wim": _wim,
@@ -48,7 +54,13 @@ def all_targets(seeds: Mapping[str, list[bytes]]) -> list[Target]:
         "signature": read_signature,
         "answers": outline,
     }
-    return [Target(name=name, seeds=seeds[name], run=run) for name, run in runs.items()]
+    return [
+        *(Target(name=name, seeds=seeds[name], run=run) for name, run in runs.items()),
+        *(
+            Target(name=name, seeds=texts[name], run=run, is_text=True)
+            for name, run in text_targets(folder).items()
+        ),
+    ]
 
 
 @contextmanager
@@ -128,5 +140,12 @@ def planted(kind: str) -> Target:
     def memory(data: bytes) -> bytes:
         return bytes(int.from_bytes(data[:5], "little"))
 
-    runs: dict[str, Callable[[bytes], object]] = {"index": index, "hang": hang, "memory": memory}
+    def yaml(data: bytes) -> object:
+        return stock_yaml.safe_load(data)
+
+    runs: dict[str, Callable[[bytes], object]] = {
+        "index": index, "hang": hang, "memory": memory, "yaml": yaml,
+    }  # fmt: skip
+    if kind == "yaml":
+        return Target(name="planted-yaml", seeds=text_seeds()["profile"], run=yaml, is_text=True)
     return Target(name=f"planted-{kind}", seeds=[bytes(100)], run=runs[kind])

@@ -272,7 +272,17 @@ def _every_field() -> Case:
         "every-field",
         drivers=True,
         description="All of it",
-        media={"install": "/iso/install.iso", "drivers": "/iso/virtio-win.iso"},
+        media={
+            "install": {
+                "product": "windows-11",
+                "build": ">=26100",
+                "language": "en-US",
+                "architecture": "amd64",
+                "edition": "Professional",
+                "evaluation": False,
+            },
+            "drivers": "/iso/virtio-win.iso",
+        },
         architecture="amd64",
         edition="Professional",
         computer_name="EVERYTHING",

@@ -12,14 +12,24 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from provisioner.disc.create import Order, create
 from provisioner.disc.mount import How, mount_image, unmount_image
 from provisioner.disc.view import opened_view
-from provisioner.errors import FailedError, HostError, MediaError, RefusedError, UsageError
+from provisioner.errors import (
+    FailedError,
+    HostError,
+    MediaError,
+    ProfileError,
+    RefusedError,
+    UsageError,
+)
 from provisioner.host.mount import kernel_has, mounted_at
 from provisioner.image.shapes import Shape
 from tests.unit.disc.readers import by_7z, contents, made, run, with_folders
+from tests.unit.disc.test_create import PLAIN, trees, usable
 
 pytestmark = pytest.mark.integration
 
@@ -76,6 +86,31 @@ def test_every_shape(tmp_path: Path, at: Path, shape: Shape) -> None:
             attempt()
     with pytest.raises(FileNotFoundError):
         (at / "missing").stat()
+
+
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
+)
+@given(files=trees(PLAIN).filter(usable), shape=st.sampled_from(Shape))
+def test_any_tree(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes | None], shape: Shape
+) -> None:
+    """Folder, image, mounted folder: the same."""
+    tmp_path = tmp_path_factory.mktemp("any")
+    place = tmp_path / "mnt"
+    place.mkdir()
+    try:
+        create(made(tmp_path / "tree", files), tmp_path / "x.iso", Order(shape=shape))
+    except ProfileError as err:  # a name that Windows keeps for a device
+        assert {problem.rule for problem in err.problems} <= {"disc.reserved", "disc.name-length"}
+        return
+    mount_image(tmp_path / "x.iso", place, How.FUSE)
+    try:
+        assert contents(place) == with_folders(files)
+    finally:
+        unmount_image(place)
 
 
 def test_a_disc_with_a_file_of_5_gib(tmp_path: Path, at: Path) -> None:

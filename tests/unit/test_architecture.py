@@ -333,3 +333,13 @@ def test_every_module_says_what_it_is_for() -> None:
         if module.tree.body and ast.get_docstring(module.tree) is None
     ]
     assert not silent, f"modules without a docstring: {silent}"
+
+
+def test_every_benchmark_is_run_by_make_bench() -> None:
+    from benchmarks.__main__ import ALL
+
+    folder = PACKAGE.parent / "benchmarks"
+    written = {
+        path.stem for path in folder.glob("*.py") if "\ndef rows(" in path.read_text("utf-8")
+    }
+    assert {rows.__module__.rpartition(".")[2] for rows in ALL.values()} == written

@@ -7,7 +7,6 @@ from types import MappingProxyType
 
 from provisioner.frozen import frozen
 
-WINDOWS_8 = 9200
 WINDOWS_10 = 10240
 WINDOWS_11 = 22000
 CONX = 26100

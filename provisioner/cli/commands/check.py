@@ -43,7 +43,13 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     from provisioner.cli.console import count_line
     from provisioner.cli.session import places
     from provisioner.errors import ProfileError, UsageError, exit_code_of
-    from provisioner.plan.checks import check_discs, check_hardware, check_host, in_order
+    from provisioner.plan.checks import (
+        check_discs,
+        check_hardware,
+        check_host,
+        edition_of,
+        in_order,
+    )
 
     if arguments.profile is None:
         raise UsageError("which profile?", hint="`provisioner check PROFILE`, or --explain RULE")
@@ -57,9 +63,12 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         return 2
     find = places(loaded)
     problems = [*loaded.problems, *check_hardware(loaded.profile, None, find)]
+    problems += session.unread_secrets(loaded)
+    edition = None
     if loaded.profile.media.install is not None:
         media = session.media(loaded)
         problems += check_discs(loaded.profile, media, session.templates, find)
+        edition = edition_of(loaded.profile, media.install)
     else:
         session.console.say("no install disc given; only the profile was checked")
     if arguments.host and loaded.profile.metal is not None:
@@ -68,7 +77,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         hypervisor = session.hypervisor(
             loaded.profile.name, arguments.connect or loaded.profile.machine.connect
         )
-        problems += check_host(loaded.profile, hypervisor.facts(), find)
+        problems += check_host(loaded.profile, hypervisor.facts(), edition, find)
     session.console.problems(in_order(problems))
     session.console.say(f"{count_line(problems)}; nothing was written.{_more(problems)}")
     return exit_code_of(problems)

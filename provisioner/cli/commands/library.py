@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provisioner.cli.completion import completes, files
+from provisioner.cli.completion import completes, files, library_media
 from provisioner.cli.options import common_options
 
 if TYPE_CHECKING:
@@ -26,9 +26,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     completes(paths, files(".iso", ".wim", ".esd", ".img"))
     shown = actions.add_parser("list", help="list the discs, and whether they are still there")
     remove = actions.add_parser("remove", help="forget a disc; its file stays")
-    remove.add_argument("id", metavar="ID", help="its id, path or file name")
+    forgotten = remove.add_argument("id", metavar="ID", help="its id, path or file name")
     verify = actions.add_parser("verify", help="read discs again and compare their SHA-256")
-    verify.add_argument("id", metavar="ID", nargs="?", help="its id, path or file name; else all")
+    read = verify.add_argument(
+        "id", metavar="ID", nargs="?", help="its id, path or file name; else all"
+    )
+    for identity in (forgotten, read):
+        completes(identity, library_media)
     for action in (add, shown, remove, verify):
         common_options(action, inner=True)
 
@@ -51,10 +55,10 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
 
 
 def open_library(session: Session) -> Library:
-    """The library of this user. No machine can have that name: it begins with a full stop."""
-    from provisioner.store.library import Library
+    """The library of this user."""
+    from provisioner.store.library import Library, folder_of
 
-    return Library(session.environment.state / ".library")
+    return Library(folder_of(session.environment.state))
 
 
 def _add(session: Session, library: Library, names: list[str]) -> int:

@@ -12,6 +12,7 @@ from provisioner.answers.lint import Firmware, Purpose, Target, lint
 from provisioner.errors import MediaError, Place, Problem, ProfileError, ProvisionerError
 from provisioner.media.facts import Edition
 from provisioner.plan.rules.given import Media, Places
+from provisioner.plan.rules.nominal import virtio_devices
 from provisioner.profile.model import Profile
 from provisioner.quoting import ENCODINGS
 from provisioner.secret import SecretSlot
@@ -41,7 +42,14 @@ def composed(
 ) -> tuple[AnswerDisc | None, tuple[Problem, ...]]:
     """The disc, and everything said on the way, with places."""
     try:
-        disc = compose(profile, media.install, edition, media.drivers, templates=templates)
+        disc = compose(
+            profile,
+            media.install,
+            edition,
+            media.drivers,
+            templates=templates,
+            devices=virtio_devices(profile, media, templates),
+        )
     except ProfileError as error:
         return None, tuple(placed(problem, places) for problem in error.problems)
     except MediaError as error:

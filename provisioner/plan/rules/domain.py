@@ -5,12 +5,14 @@ Ours is right by construction; these are the traps of the field (peers.md, "Know
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
+from provisioner.answers.drivers import DriverFiles
 from provisioner.errors import FailedError, Problem, Severity
 from provisioner.media.facts import Edition
-from provisioner.plan.rules.given import Places
+from provisioner.media.virtio import DRIVERS
+from provisioner.plan.rules.given import NEEDS_SSE42
 from provisioner.profile.model import Profile
 
 INBOX_CD_BUSES = ("sata", "ide")
@@ -25,26 +27,29 @@ OLD_CPUS = frozenset(
     }
 )  # fmt: skip
 """CPU models of QEMU without SSE4.2 (QEMU, "Recommendations for KVM CPU model configuration on x86
-hosts"); Windows from build 26100 on does not start on them (§3.10)."""
-NEEDS_SSE42 = 26100
+hosts")."""
 _TEMPLATE = "libvirt/domain.xml.j2"
 
 
 def check_domain(
-    profile: Profile, xml: str, edition: Edition | None, places: Places
+    profile: Profile, xml: str, edition: Edition | None, drivers: DriverFiles | None
 ) -> Iterator[Problem]:
-    """Everything in the domain that Windows Setup is known to fail at."""
+    """Everything in the domain that Windows Setup is known to fail at; `drivers` are those that it
+    is given."""
     try:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError as error:  # render has looked already
         raise FailedError(f"{_TEMPLATE} rendered no XML: {error}") from error
-    yield from _drives(profile, root, edition)
+    yield from _drives(profile, root, edition, drivers.in_setup if drivers else ())
     yield from _firmware(profile, root)
     yield from _processor(root, edition)
 
 
 def _drives(
-    profile: Profile, root: ElementTree.Element, edition: Edition | None
+    profile: Profile,
+    root: ElementTree.Element,
+    edition: Edition | None,
+    loaded: Sequence[str],
 ) -> Iterator[Problem]:
     inbox: tuple[str, ...] = INBOX_CD_BUSES
     if edition is not None and edition.version[2] >= INBOX_USB3:
@@ -75,11 +80,11 @@ def _drives(
                     "a USB disk may become disk 0, which the answers wipe",
                     "attach it when Windows is installed, or as a CD-ROM",
                 )
-            case "disk" if bus == "scsi":
+            case "disk" if bus == "scsi" and DRIVERS["virtio-scsi"] not in loaded:
                 yield _problem(
                     "machine.disk-driver",
                     "a disk is on virtio-scsi, and the answer disc brings no driver for that",
-                    "use virtio, sata or nvme",
+                    "use virtio, sata or nvme, or give a driver disc and a virtio-scsi controller",
                 )
 
 

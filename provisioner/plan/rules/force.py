@@ -13,6 +13,7 @@ from provisioner.errors import Problem, Severity
 
 FORCEABLE = frozenset(
     {
+        "host.cpu-features",
         "host.memory",
         "machine.cdrom-bus",
         "machine.cpu-features",
@@ -25,6 +26,7 @@ FORCEABLE = frozenset(
         "media.driver-signature",
         "media.not-bootable",
         "media.product",
+        "media.setup-language",
         "media.unsigned-loader",
         "windows.product-key-edition",
         "windows.weak-password",

@@ -6,14 +6,17 @@ import difflib
 from collections.abc import Iterator
 
 from provisioner.errors import Problem, Severity
+from provisioner.media.facts import Edition
 from provisioner.plan.domain import NOT_STARTED, bus_of, is_arm64, uses_kvm
-from provisioner.plan.rules.given import GIB, Places
+from provisioner.plan.rules.given import GIB, NEEDS_SSE42, SSE42, Places
 from provisioner.ports import HostFacts, Mode
 from provisioner.profile.model import Profile
 
 
-def check_host(profile: Profile, host: HostFacts, places: Places) -> Iterator[Problem]:
-    """Everything this host cannot do for the profile."""
+def check_host(
+    profile: Profile, host: HostFacts, edition: Edition | None, places: Places
+) -> Iterator[Problem]:
+    """Everything this host cannot do for the profile, and for this Windows where it is known."""
     machine = profile.machine
     if is_arm64(profile):
         yield Problem(
@@ -26,6 +29,7 @@ def check_host(profile: Profile, host: HostFacts, places: Places) -> Iterator[Pr
         )
     else:
         yield from _pc(profile, host, places)
+        yield from _processor(profile, host, edition, places)
     for index, disk in enumerate(machine.disks):
         if bus_of(disk, profile) == "nvme" and "nvme" not in host.disk_buses:
             yield Problem(
@@ -92,6 +96,24 @@ def _pc(profile: Profile, host: HostFacts, places: Places) -> Iterator[Problem]:
             severity=Severity.WARNING,
             message=f"no KVM ({reason}): the processor is emulated, ten to thirty times slower",
             hint="an installation of Windows then takes hours; raise `machine.ready.within`",
+        )
+
+
+def _processor(
+    profile: Profile, host: HostFacts, edition: Edition | None, places: Places
+) -> Iterator[Problem]:
+    """With KVM the guest has the host's processor; an emulated one has all of these features."""
+    if edition is None or edition.version[2] < NEEDS_SSE42:
+        return
+    missing = sorted(SSE42 - host.cpu_features)
+    if missing and host.cpu_features and uses_kvm(profile.machine.accelerator, host):
+        yield Problem(
+            rule="host.cpu-features",
+            message=f"the processor of this host has no {' and no '.join(missing)}, which build "
+            f"{edition.version[2]} cannot do without",
+            place=places("machine.accelerator"),
+            hint="take a Windows before 24H2, another host, or `machine.accelerator: tcg`, which "
+            "is ten to thirty times slower",
         )
 
 

@@ -43,7 +43,10 @@ def start(serial: SerialReport, screen: Screen, report: dict[str, Any]) -> None:
     serial.begin("specialize")
     found = _answers("specialize", windows, drives, report)
     identity = specialize(
-        found.answer, full_name=report["owner"], organization=report["organization"]
+        found.answer,
+        full_name=report["owner"],
+        organization=report["organization"],
+        edition_id=report["image"]["edition_id"],
     )
     _report_identity(report, identity)
     screen.add(f"computer name {identity.computer_name}")

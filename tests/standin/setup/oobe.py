@@ -8,6 +8,7 @@ from tests.standin.setup.answers import AnswerFile
 from tests.standin.setup.elements import Element
 from tests.standin.setup.outcome import INVALID, SetupStopped, page_shown, refused
 from tests.standin.setup.passwords import read_password
+from tests.standin.setup.requirements import require_password
 from tests.standin.setup.windows_pe import Command, read_commands
 
 BUILT_IN_ACCOUNTS = frozenset(
@@ -64,7 +65,7 @@ class Experience:
     notes: tuple[str, ...]
 
 
-def out_of_box(answer: AnswerFile, *, computer_name: str) -> Experience:
+def out_of_box(answer: AnswerFile, *, computer_name: str, server: bool = False) -> Experience:
     """Apply the pass; raises `SetupStopped` for errors and for every page nobody answers."""
     shell = answer.component("oobeSystem", "Shell-Setup")
     notes: list[str] = []
@@ -73,6 +74,11 @@ def out_of_box(answer: AnswerFile, *, computer_name: str) -> Experience:
     administrator_password = (
         None if administrator is None else read_password(administrator, "AdministratorPassword")
     )
+    if server:
+        if administrator_password is not None:
+            require_password(administrator_password, name="Administrator")
+        for account in accounts:
+            require_password(account.password, name=account.name)
     auto_logon = _auto_logon(answer, shell, accounts, administrator_password, computer_name, notes)
     international = _check_pages(answer, shell, accounts, auto_logon, notes)
     commands = read_commands(shell, "FirstLogonCommands/SynchronousCommand", text="CommandLine")

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.standin.setup.answers import AnswerFile
 from tests.standin.setup.elements import Element
+from tests.standin.setup.image import KEY_EDITIONS
 from tests.standin.setup.outcome import CANNOT_APPLY, INVALID, SetupStopped, refused
 from tests.standin.setup.time_zones import is_time_zone
 from tests.standin.setup.windows_pe import Command, read_commands
@@ -38,9 +39,13 @@ class Identity:
     commands: tuple[Command, ...]
 
 
-def specialize(answer: AnswerFile, *, full_name: str, organization: str) -> Identity:
-    """Apply the pass; `full_name` and `organization` come from windowsPE's UserData."""
+def specialize(
+    answer: AnswerFile, *, full_name: str, organization: str, edition_id: str = ""
+) -> Identity:
+    """Apply the pass; `full_name` and `organization` come from windowsPE's UserData, `edition_id`
+    is that of the image that was applied."""
     shell = answer.component("specialize", "Shell-Setup")
+    _check_key((shell.value("ProductKey") if shell else None) or "", edition_id)
     name = (shell.value("ComputerName") if shell else None) or "*"
     if name == "*":
         name = random_name(organization or full_name)
@@ -65,6 +70,16 @@ def specialize(answer: AnswerFile, *, full_name: str, organization: str) -> Iden
         join=_join(answer),
         commands=commands,
     )
+
+
+def _check_key(key: str, edition_id: str) -> None:
+    """A key that activates, if anything is known about it, is one of this edition (facts §3.5)."""
+    known = KEY_EDITIONS.get(key.strip())
+    if known is not None and edition_id and known != edition_id:
+        raise SetupStopped(
+            f"ProductKey installation failed (0x80070057): the key is for {known}, and "
+            f"{edition_id} is installed"
+        )
 
 
 def computer_name_problem(name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -42,6 +43,19 @@ def home(tmp_path: Path) -> Home:
     (home.work / "iso/Win11.iso").write_text("")
     (home.folder / "home/.config/provisioner/profiles").mkdir(parents=True)
     (home.folder / "home/.config/provisioner/profiles/own.yaml").write_text("")
+    known = {
+        "id": "0123456789ab",
+        "path": "/isos/Win11.iso",
+        "sha256": "0123456789ab".ljust(64, "0"),
+        "size": 1,
+        "modified": 1,
+        "fingerprint": "f",
+        "added": 1.0,
+        "what": "a disc",
+        "facts": {},
+    }
+    (home.state / ".library").mkdir()
+    (home.state / ".library/media.json").write_text(json.dumps({"format": 1, "media": [known]}))
     return home
 
 
@@ -85,8 +99,11 @@ def complete(home: Home, line: str, *, argv: tuple[str, ...] = PROGRAM) -> list[
         ("provisioner up windows-1", ["windows-10", "windows-11", "windows-11-ltsc"]),
         ("provisioner check m", ["mine.yaml"]),
         ("provisioner up x --media ", ["install=", "drivers="]),
-        ("provisioner up x --media install=", ["iso/"]),
+        ("provisioner up x --media install=", ["/isos/Win11.iso", "iso/"]),
         ("provisioner up x --media install=iso/", ["iso/Win11.iso"]),
+        ("provisioner up x --media install=/isos/W", ["/isos/Win11.iso"]),
+        ("provisioner library remove ", ["0123456789ab"]),
+        ("provisioner library verify W", ["Win11.iso"]),
         ("provisioner up x --connect ", ["///system", "///session", "///embed"]),
         ("provisioner connect dev11 --with ", ["viewer", "rdp", "ssh"]),
         ("provisioner connect dev11 --pr", ["--print"]),

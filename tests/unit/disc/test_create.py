@@ -268,6 +268,7 @@ def test_any_tree_as_a_windows_disc(
         assert readers.by_7z(image, tmp_path / "7z") == expected
     if "".join(files).isascii():  # pycdlib's walk trips over paths of both character widths
         assert readers.by_pycdlib(image, "udf_path") == expected
+    same_again(tmp_path, image, Shape.WINDOWS)
 
 
 @EXAMPLES
@@ -280,8 +281,13 @@ def test_any_tree_as_a_portable_disc(
     expected = with_folders(files)
     assert own(image, tmp_path / "own") == expected
     assert readers.by_xorriso(image, tmp_path / "xorriso") == expected
+    same_again(tmp_path, image, Shape.PORTABLE)
+
+
+def same_again(tmp_path: Path, image: Path, shape: Shape) -> None:
+    """Twice built, byte-identical."""
     again = tmp_path / "again.iso"
-    create(tmp_path / "tree", again, Order(shape=Shape.PORTABLE, epoch=EPOCH, label="TREE"))
+    create(tmp_path / "tree", again, Order(shape=shape, epoch=EPOCH, label="TREE"))
     assert again.read_bytes() == image.read_bytes()
 
 

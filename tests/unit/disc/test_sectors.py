@@ -65,7 +65,22 @@ def test_what_ddrescue_writes() -> None:
     )
 
 
-@pytest.mark.parametrize("text", ["", "0 ? 1\n", "0 ? 1\n5 5 +\n", "0 ? 1\n0 0 +\n", "0 ? 1\nx"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0 ? 1\n",
+        "0 ? 1\n5 5 +\n",
+        "0 ? 1\n0 0 +\n",
+        "0 ? 1\nx",
+        f"0 ? 1\n0 {'9' * 5000} +\n",
+        "0 ? 1\n٠ 5 +\n",  # digits, but nobody's in a map
+    ],
+)
 def test_damaged_maps(text: str) -> None:
     with pytest.raises(MediaError):
         parse_map(text)
+
+
+def test_leading_zeros_are_decimal() -> None:
+    assert parse_map("0 ? 1\n00 010 +\n").runs == (Run(0, 10, Status.GOOD),)

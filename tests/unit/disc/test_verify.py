@@ -131,7 +131,14 @@ def test_a_list_of_checksums(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "{}", '{"format": "x"}', '{"format": "provisioner disc manifest 1"}', "{" * 100_000],
+    [
+        "{",
+        "{}",
+        '{"format": "x"}',
+        '{"format": "provisioner disc manifest 1"}',
+        "{" * 100_000,
+        '{"a":' * 9000,
+    ],
 )
 def test_a_damaged_manifest(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.json").write_text(text)

@@ -11,13 +11,17 @@ import pytest
 from provisioner.errors import FailedError, GuestError, HostError, ProvisionerError, RefusedError
 from provisioner.host import keeper_wire as wire
 from provisioner.host.domain_xml import (
-    disk_sources,
     disk_with_medium,
     domain_with_medium,
     drives_in,
 )
 from provisioner.host.libvirt_errors import translate
-from provisioner.host.libvirt_facts import parse_domain_capabilities, parse_qemu_user, version
+from provisioner.host.libvirt_facts import (
+    parse_cpu_features,
+    parse_domain_capabilities,
+    parse_qemu_user,
+    version,
+)
 from provisioner.host.loopback import FIRST, LAST, free_loopback_ports
 from provisioner.host.probe import probe_kvm, rom
 from provisioner.ownership import format_ownership, parse_ownership
@@ -67,13 +71,12 @@ def test_ownership_survives_any_text() -> None:
     assert parse_ownership("<domain/>") is None
 
 
-def test_drives_and_sources() -> None:
+def test_drives() -> None:
     xml = domain_xml(disks=disk_xml("/d.qcow2"), medium="/a.iso")
     assert drives_in(xml) == (
         Drive(target="sda", medium=Medium(path="/a.iso")),
         Drive(target="sdb", medium=None),
     )
-    assert disk_sources(xml) == ("/d.qcow2", "/a.iso")
 
 
 def test_a_disk_for_a_media_change() -> None:
@@ -101,7 +104,10 @@ def test_a_domain_keeps_everything_else() -> None:
     ours = domain_xml(medium="/old.iso")
     changed = domain_with_medium(ours, "sdb", Medium(path="/new.iso"))
     assert parse_ownership(changed) == parse_ownership(ours)
-    assert disk_sources(changed) == ("/old.iso", "/new.iso")
+    assert drives_in(changed) == (
+        Drive(target="sda", medium=Medium(path="/old.iso")),
+        Drive(target="sdb", medium=Medium(path="/new.iso")),
+    )
     with pytest.raises(FailedError, match="sdz"):
         domain_with_medium(ours, "sdz", None)
 
@@ -138,6 +144,14 @@ def test_qemu_user() -> None:
     assert parse_qemu_user(host.format("dac", label.format("+64055:+108"))) == (64055, 108)
     assert parse_qemu_user(host.format("apparmor", label.format("x"))) is None
     assert parse_qemu_user("<capabilities/>") is None
+
+
+def test_processor_features() -> None:
+    cpu = (
+        "<cpu><model>core2duo</model><feature policy='require' name='sse4.2'/>"
+        "<feature policy='disable' name='popcnt'/><feature name='lm'/></cpu>"
+    )
+    assert parse_cpu_features(cpu) == {"sse4.2", "lm"}
 
 
 def test_versions() -> None:

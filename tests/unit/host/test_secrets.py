@@ -177,3 +177,33 @@ def test_errors_are_ours(store: FileSecretStore, tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where the folder should be")
     with pytest.raises(ProvisionerError):
         store.fingerprint(Secret("a"))
+
+
+def test_what_stands_in_the_way_of_a_secret(store: FileSecretStore, tmp_path: Path) -> None:
+    """Found without a program run, a pipe read, or anything made."""
+    (tmp_path / "good").write_text(CANARY)
+    (tmp_path / "bad").write_text(f"{CANARY}\n\n")
+    os.mkfifo(tmp_path / "pipe")
+    marker = tmp_path / "ran"
+    fine: tuple[SecretRef, ...] = (
+        FromEnvironment(env="PW"),
+        FromFile(file="good"),
+        FromFile(file="pipe"),
+        FromCommand(command=("touch", str(marker))),
+        Generated(generate=20),
+        Plain(plain=CANARY),
+    )
+    for reference in fine:
+        assert store.obstacle("x", reference) is None, reference
+    wrong: dict[str, SecretRef] = {
+        "which is not set": FromEnvironment(env="NOT_SET"),
+        "is empty": FromEnvironment(env="EMPTY"),
+        "No such file": FromFile(file="missing"),
+        "control character": FromFile(file="bad"),
+        "is not installed": FromCommand(command=("no-such-program", "x")),
+    }
+    for words, reference in wrong.items():
+        error = store.obstacle("x", reference)
+        assert error is not None and words in error.message, reference
+        assert CANARY not in error.message
+    assert not marker.exists() and not (tmp_path / "state").exists()

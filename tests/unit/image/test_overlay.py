@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provisioner.errors import FailedError, HostError, MediaError, RefusedError
-from provisioner.image.overlay import CLUSTER, Patch, read_back, write_overlay
+from provisioner.image.overlay import CLUSTER, Patch, write_overlay
 
 Run = Callable[..., str]
 
@@ -36,7 +36,6 @@ def require_same(run: Run, base: Path, overlay: Path, patches: list[Patch]) -> N
     flat = base.with_name("flat.raw")
     run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", overlay, flat)
     run("cmp", flat, expected)
-    assert read_back(overlay, 0, len(copy)) == copy
 
 
 @pytest.mark.parametrize("size", [512, CLUSTER, CLUSTER + 512, 7 * 2048, 3 * CLUSTER - 512])
@@ -94,7 +93,6 @@ def test_a_dvd_of_six_gigabytes_takes_milliseconds_and_kilobytes(tmp_path: Path,
     assert overlay.stat().st_size == 45_056
     assert overlay.stat().st_blocks * 512 <= 32_768
     run("qemu-img", "check", overlay)
-    assert read_back(overlay, patch.offset - 3, 10) == b"\0\0\0\x36\x03\0\0\0\0\0"
     info = json.loads(run("qemu-img", "info", "--output=json", overlay))
     assert info["virtual-size"] == 6 << 30
     assert info["backing-filename"] == str(base)
@@ -188,11 +186,3 @@ def test_the_base_is_never_the_destination(tmp_path: Path) -> None:
         write_overlay(tmp_path / "none", tmp_path / "overlay", [])
     with pytest.raises(ValueError, match="raw"):
         write_overlay(base, tmp_path / "overlay", [], base_format="qcow2")
-
-
-def test_other_images_are_not_read_back(tmp_path: Path, run: Run) -> None:
-    image = tmp_path / "other.qcow2"
-    run("qemu-img", "create", "-q", "-f", "qcow2", image, "1M")
-    for path in (image, base_of(tmp_path, 4096), base_of(tmp_path / "..", 10)):
-        with pytest.raises(FailedError):
-            read_back(path, 0, 1)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from provisioner.errors import Place, Problem, ProfileError
+from provisioner.host.secrets import FileSecretStore
 from provisioner.media.facts import (
     AnswerFile,
     BootEntry,
@@ -16,7 +18,14 @@ from provisioner.media.facts import (
     MediaFacts,
     Platform,
 )
-from provisioner.plan.checks import Media, check_discs, check_hardware, check_host
+from provisioner.plan.checks import (
+    Media,
+    check_discs,
+    check_hardware,
+    check_host,
+    check_secrets,
+    edition_of,
+)
 from provisioner.plan.compile import Sources, compile_machine
 from provisioner.plan.model import MachinePlan
 from provisioner.plan.rules.force import forced
@@ -117,6 +126,10 @@ class Scene:
     host: HostFacts = field(default_factory=good_facts)
     templates: Mapping[str, str] = field(default_factory=dict)
     """Templates of the user's own."""
+    environment: Mapping[str, str] = field(
+        default_factory=lambda: dict.fromkeys(("A", "KEY", "PW"), "Some Passw0rd")
+    )
+    """Where secrets of `{env: NAME}` come from."""
     forced: bool = False
 
     def problems(self, folder: Path) -> tuple[Problem, ...]:
@@ -129,8 +142,11 @@ class Scene:
         return (
             *loaded.problems,
             *check_hardware(loaded.profile, self.host.cpus, places),
+            *check_secrets(loaded.profile, self._secrets(folder).obstacle, places),
             *check_discs(loaded.profile, self._media, self._templates(folder), places),
-            *check_host(loaded.profile, self.host, places),
+            *check_host(
+                loaded.profile, self.host, edition_of(loaded.profile, self.install), places
+            ),
         )
 
     def plan(self, folder: Path) -> MachinePlan:
@@ -142,7 +158,10 @@ class Scene:
             media=self._media,
             host=self.host,
             templates=self._templates(folder),
-            problems=loaded.problems,
+            problems=(
+                *loaded.problems,
+                *check_secrets(loaded.profile, self._secrets(folder).obstacle, _places(loaded)),
+            ),
             epoch=0,
             forced=self.forced,
         )
@@ -166,13 +185,25 @@ class Scene:
             cwd=folder,
         )
 
+    def _secrets(self, folder: Path) -> FileSecretStore:
+        return FileSecretStore(
+            folder / "secrets.json", environment=self.environment, home=folder, folder=folder
+        )
+
     def _templates(self, folder: Path) -> Templates:
-        shipped = Resources(shipped=shipped_folder()).template_folders()
+        if not self.templates:
+            return shipped_templates()
         own = folder / "templates"
         for name, text in self.templates.items():
             (own / name).parent.mkdir(parents=True, exist_ok=True)
             (own / name).write_text(text, encoding="utf-8")
-        return Templates((own, *shipped) if self.templates else shipped)
+        return Templates((own, *Resources(shipped=shipped_folder()).template_folders()))
+
+
+@cache
+def shipped_templates() -> Templates:
+    """Ours, compiled once: that takes longer than everything else in a scene."""
+    return Templates(Resources(shipped=shipped_folder()).template_folders())
 
 
 def _places(loaded: LoadedProfile) -> Callable[[str], Place | None]:

@@ -10,10 +10,13 @@ from provisioner.errors import ProfileError, ProvisionerError, Severity
 from provisioner.plan.rules.explain import book
 from provisioner.plan.rules.force import FORCEABLE
 from tests.unit.plan.cases import CASES, Case
-from tests.unit.plan.scene import SERVER, Scene, drivers, server_disc
+from tests.unit.plan.scene import SERVER, SOUND, Scene, drivers, server_disc
 
 NEVER_FROM_HERE = {
     "media.build": "the library's queries: tests/unit/profile",
+    "media.moved": "the library's files: tests/unit/store and tests/unit/cli/test_media_query",
+    "media.passed-over": "the same",
+    "media.touched": "the same",
     "media.unsuitable": "the door for what the rules before it did not foresee",
     "windows.language": "tests/unit/profile and tests/unit/answers/test_locale",
 }
@@ -63,6 +66,14 @@ def test_a_plan_is_made_only_without_errors(case: Case, tmp_path: Path) -> None:
         problems = case.bad.problems(tmp_path)
         if not any(problem.severity is Severity.ERROR for problem in problems):
             assert case.rule in {problem.rule for problem in case.bad.plan(tmp_path).problems}
+
+
+def test_however_a_disc_is_asked_for_it_is_the_same_machine(tmp_path: Path) -> None:
+    """The digest is of the disc's fingerprint: a path or a query do not count."""
+    asked = ("{product: windows-11}", '{product: windows-11, build: ">=26100", language: en-US}')
+    texts = [SOUND, *(SOUND.replace("/iso/install.iso", each) for each in asked)]
+    assert len(set(texts)) == 3
+    assert len({Scene(profile=text).plan(tmp_path).digest for text in texts}) == 1
 
 
 def test_every_rule_has_a_case() -> None:

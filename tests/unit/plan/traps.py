@@ -150,7 +150,12 @@ TRAPS = (
     Trap(
         sees="Windows 11 refuses the machine",
         cause="no TPM, no Secure Boot, too little memory, disk or processor",
-        rules=("machine.windows-11", "machine.hardware-checks", "machine.cpu-features"),
+        rules=(
+            "machine.windows-11",
+            "machine.hardware-checks",
+            "machine.cpu-features",
+            "host.cpu-features",
+        ),
     ),
     Trap(
         sees="OOBE of a server asks for another password",

@@ -280,8 +280,3 @@ def test_the_windows_time_zones_are_those_of_windows() -> None:
 )
 def test_the_languages_of_windows_media_are_known(tag: str) -> None:
     assert tag in languages()
-
-
-def test_keyboard_says_whether_it_is_an_id() -> None:
-    assert Keyboard("0407:00000407").is_id
-    assert not Keyboard("de-DE").is_id

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from provisioner.errors import FailedError, MediaError, UsageError
+from provisioner.errors import FailedError, MediaError, Severity, UsageError
 from provisioner.profile.media_query import BuildRange, MediaQuery
 from provisioner.profile.values import BadValue
-from provisioner.store.find_media import find, resolve
+from provisioner.store.find_media import find, remark, resolve
 from provisioner.store.library import Library, Standing
 from tests.unit.media.discs import CLIENT, PE, SERVER, WINDOWS_FILES, make_bridge, make_wim
 
@@ -205,7 +205,18 @@ def test_a_damaged_library_says_so(library: Library, content: bytes, copy: Path)
 
 
 @pytest.mark.parametrize(
-    "change", [{"path": 3}, {"sha256": "short"}, {"facts": []}, {"size": "1"}, {"extra": 1}]
+    "change",
+    [
+        {"path": 3},
+        {"sha256": "short"},
+        {"facts": []},
+        {"size": "1"},
+        {"extra": 1},
+        {"facts": {"version": 5}},
+        {"facts": {"kind": "windows-setup", "product": 11}},
+        {"facts": {"languages": [1]}},
+        {"facts": {"editions": ["x"]}},
+    ],
 )
 def test_a_damaged_entry_says_so(library: Library, copy: Path, change: dict[str, Any]) -> None:
     library.add(copy, now=1.0)
@@ -264,7 +275,7 @@ def query(**wanted: Any) -> MediaQuery:
 def test_the_disc_that_is_meant(
     full: Library, discs: dict[str, Path], wanted: dict[str, Any], name: str
 ) -> None:
-    assert resolve(full, query(**wanted)) == discs[name]
+    assert resolve(full, query(**wanted)).path == discs[name]
 
 
 def test_the_newest_comes_first(full: Library) -> None:
@@ -319,14 +330,34 @@ def test_a_disc_that_is_gone(library: Library, copy: Path, discs: dict[str, Path
     with pytest.raises(MediaError, match=r"not where it is now: .*Win11.iso is missing"):
         resolve(library, wanted)
     # A newer disc that is gone does not stop an older one that will do.
-    assert resolve(library, query(product="windows-11")) == older
+    found = resolve(library, query(product="windows-11"))
+    assert found.path == older
+    (said,) = remark(found, None)
+    assert said.rule == "media.passed-over"
+    assert said.message == f"{copy} is missing; {older} is taken instead"
 
 
 def test_a_moved_disc_is_found(library: Library, copy: Path) -> None:
-    library.add(copy, now=1.0)
+    entry = library.add(copy, now=1.0)
     moved = copy.with_name("moved.iso")
     copy.rename(moved)
-    assert resolve(library, query(product="windows-11")) == moved
+    found = resolve(library, query(product="windows-11"))
+    assert found.path == moved
+    (said,) = remark(found, None)
+    assert (said.rule, said.message) == ("media.moved", f"Win11.iso has moved: it is {moved} now")
+    assert entry.id in str(said.hint)
+
+
+def test_what_happened_to_a_disc_is_told(library: Library, copy: Path) -> None:
+    library.add(copy, now=1.0)
+    wanted = query(product="windows-11")
+    assert list(remark(resolve(library, wanted), None)) == []
+    os.utime(copy, (1, 1))
+    (said,) = remark(resolve(library, wanted), None)
+    assert (said.rule, said.severity) == ("media.touched", Severity.WARNING)
+    copy.write_bytes(copy.read_bytes() + bytes(2048))
+    with pytest.raises(MediaError, match=r"Win11\.iso is changed"):
+        resolve(library, wanted)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,43 @@
+"""Looks at the discs of a profile: those it names, and those it leaves to the library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from provisioner.errors import MediaError, Problem, UsageError
+from provisioner.media.facts import MediaFacts
+from provisioner.plan.rules.given import Media, Places
+from provisioner.profile import model
+from provisioner.profile.media_query import MediaQuery
+from provisioner.store.find_media import remark, resolve
+from provisioner.store.known_media import KnownMedia
+from provisioner.store.library import Library, folder_of
+
+
+def look(wanted: model.Media, *, library: Path, known: KnownMedia, places: Places) -> Media:
+    """What is on the discs. `library` is the folder of everything that is remembered, `known`
+    what was on discs when they were last looked at.
+
+    UsageError without an install disc; MediaError, with the place in the profile, where the
+    library has none that fits, and where a file is not what it should be.
+    """
+    if wanted.install is None:
+        raise UsageError(
+            "no install disc is given",
+            hint="set media.install in the profile, or use --media install=Win11.iso",
+        )
+    remarks: list[Problem] = []
+
+    def disc(asked: str | MediaQuery, key: str) -> MediaFacts:
+        if isinstance(asked, str):
+            return known.inspect(Path(asked))
+        try:
+            found = resolve(Library(folder_of(library)), asked)
+        except MediaError as err:
+            raise MediaError(err.message, hint=err.hint, place=places(key)) from err
+        remarks.extend(remark(found, places(key)))
+        return known.inspect(found.path)
+
+    drivers = disc(wanted.drivers, "media.drivers") if wanted.drivers is not None else None
+    install = disc(wanted.install, "media.install")
+    return Media(install=install, drivers=drivers, remarks=tuple(remarks))
