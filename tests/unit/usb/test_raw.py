@@ -105,7 +105,7 @@ def test_bombs_and_greedy_headers(tmp_path: Path) -> None:
 
 def test_what_is_no_image(tmp_path: Path) -> None:
     (tmp_path / "empty").write_bytes(b"")
-    for name, says in (("missing", "cannot read"), ("empty", "empty"), (".", "cannot read")):
+    for name, says in (("missing", "does not exist"), ("empty", "empty"), (".", "cannot read")):
         with pytest.raises(ProvisionerError, match=says):
             open_raw(tmp_path / name, None, limit=None)
 
