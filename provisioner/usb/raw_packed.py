@@ -57,7 +57,8 @@ def unpacked(path: Path) -> Iterator[Readable]:
     short, or wants more memory than an image has any reason to."""
     kind = packing(path)
     try:
-        with path.open("rb") as file:
+        # Without a buffer of its own: blocks are large, and go where they are wanted at once.
+        with path.open("rb", buffering=0 if kind is None else -1) as file:
             match kind:
                 case "xz":
                     yield _Xz(file)
