@@ -12,10 +12,11 @@ import json
 import re
 import secrets
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from provisioner.errors import FailedError
+from provisioner.errors import FailedError, HostError
 from provisioner.host.disk import BLOCK
 from provisioner.host.files import appearing, os_error, private_folder, write_file
 from provisioner.usb.device import Device, write_out
@@ -139,36 +140,48 @@ def save(device: Device, disk: Disk, folder: Path, spans: tuple[Span, ...]) -> C
         known = old.matches(device.read(0, SECTOR))
         if known and all(covers(old.spans, *span) for span in spans):
             return old
-    name = secrets.token_hex(8)
     try:
         private_folder(folder.parent)
         shutil.rmtree(folder, ignore_errors=True)
         private_folder(folder)
         digest = hashlib.sha256()
         with appearing(folder / "blocks") as temporary, temporary.open("wb") as file:
-            for offset, length in spans:
-                for at in range(offset, offset + length, BLOCK):
-                    data = device.read(at, min(BLOCK, offset + length - at))
-                    digest.update(data)
-                    file.write(data)
+            for data in _pieces(device, spans):
+                digest.update(data)
+                file.write(data)
+        capsule = Capsule(
+            folder=folder,
+            name=secrets.token_hex(8),
+            proof=disk.proof,
+            title=disk.title,
+            size=disk.size,
+            spans=spans,
+            digest=digest.hexdigest(),
+        )
+        capsule._note()
     except OSError as err:
-        raise _refused(os_error(err, "keep it").message) from err
-    except Exception as err:
-        message = getattr(err, "message", None)
-        if message is None:
-            raise
-        raise _refused(message) from err
-    capsule = Capsule(
-        folder=folder,
-        name=name,
-        proof=disk.proof,
-        title=disk.title,
-        size=disk.size,
-        spans=spans,
-        digest=digest.hexdigest(),
-    )
-    capsule._note()
+        raise _refused(os_error(err, "write it").message, _ROOM) from err
+    except GateError:
+        raise
+    except (HostError, FailedError) as err:
+        raise _refused(err.message, _ROOM) from err
     return capsule
+
+
+def _pieces(device: Device, spans: tuple[Span, ...]) -> Iterator[bytes]:
+    """What the capsule is to hold. GateError where the stick does not give it."""
+    for offset, length in spans:
+        for at in range(offset, offset + length, BLOCK):
+            count = min(BLOCK, offset + length - at)
+            try:
+                data = device.read(at, count)
+            except OSError as err:
+                data, reason = b"", err.strerror or str(err)
+            else:
+                reason = "it ends before"
+            if len(data) != count:
+                raise _refused(f"the stick cannot be read at byte {at}: {reason}", _SOUND)
+            yield data
 
 
 def load(folder: Path) -> Capsule | None:
@@ -194,9 +207,13 @@ def load(folder: Path) -> Capsule | None:
     return capsule if digest.hexdigest() == capsule.digest else None
 
 
-def _refused(reason: str) -> GateError:
+_ROOM = "it needs some 40 MB below the state folder"
+_SOUND = "plug it in again, at another port; a stick that cannot be read should not be trusted"
+
+
+def _refused(reason: str, hint: str) -> GateError:
     return GateError(
         f"the undo capsule cannot be kept, so nothing is written: {reason}",
         rule="usb.capsule",
-        hint="it needs some 40 MB below the state folder",
+        hint=hint,
     )

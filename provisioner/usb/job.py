@@ -147,13 +147,14 @@ class Job:
         device.reread_table()
         self._machine.settle()
         if self._care.stamps:
-            self._progress(f"checking {disk.name}", 0, 1)
+            total = self._care.stamps * probes.STAMP
+            self._progress(f"checking {disk.name}", 0, total)
             probed = probes.probe(device, disk.size, os.urandom(16), self._care.stamps)
             stick.result.probed = probed
             if probed.capacity is not Capacity.HONEST:
                 raise fake(disk, probed)
             kept = wipe(device, disk, capsule.marker())  # the last stamp is where a table may be
-            self._progress(f"checking {disk.name}", 1, 1)
+            self._progress(f"checking {disk.name}", total, total)
         if not kept:
             raise GateError(
                 f"{name_of(disk)} has less than it says: its last bytes keep nothing",

@@ -26,8 +26,8 @@ def rules_page() -> str:
         "Every finding of `provisioner check`, `plan`, `up` and `lint` has one of these ids.",
         "`provisioner check --explain RULE` prints the same. In `lint`, an *error* is what Setup",
         "stops at, or what makes it ignore the file. *Forceable* errors can be passed knowingly",
-        "with `provisioner up --force`. Refusals of `provisioner usb` have ids as well; each one is",
-        "[played](usb-faults.md).",
+        "with `provisioner up --force`. Refusals of `provisioner usb` have ids as well; each one",
+        "is [played](usb-faults.md) by a test.",
         "",
         f"There are {len(book())} rules.",
     ]

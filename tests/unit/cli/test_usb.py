@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.unit.cli.program import Home, members, plain
+from tests.unit.cli.usb_program import SIZE, scene_of
 
 STICK = "usb-SanDisk_Ultra_4C530001"
 IMAGE = b"\x33" * 700_000 + b"the end".ljust(324)
@@ -158,6 +161,32 @@ def test_typing_the_serial(home: Home, columns: int) -> None:
     )
     assert code == 5
     assert "yes was confirmed" in words(screen)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_gives_the_stick_back(home: Home, tmp_path: Path, number: int) -> None:
+    (home.work / "a.img").write_bytes(IMAGE + bytes(48 * 2**20))
+    dump = tmp_path / "dump"
+    scene = program(faults={"slow": 0.02}, dump=str(dump))
+    before = scene_of({})[1].peek(0, SIZE)
+    process = subprocess.Popen(
+        [*scene, "usb", "write", "a.img", "--to", STICK, "--erase", "4C530001"],
+        env=home.environment(),
+        cwd=home.work,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    capsule = home.state / "usb/4C530001/capsule.json"
+    while process.poll() is None and not capsule.exists():
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "cancelled: /dev/sdc is as it was before" in words(said)
+    assert dump.read_bytes() == before
+    assert not capsule.exists()
 
 
 def test_nothing_is_erased_by_return(home: Home) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -46,6 +47,7 @@ def scene_of(scene: dict[str, object]) -> tuple[FakeMachine, FakeStick]:
 
 def main() -> int:
     """As cli.main, with another machine."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     scene = json.loads(sys.argv[1])
     machine, stick = scene_of(scene)
     argv = sys.argv[2:]
