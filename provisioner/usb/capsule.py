@@ -97,11 +97,15 @@ class Capsule:
 
     def matches(self, sector: bytes) -> bool:
         """Whether a stick's first sector is as the write that made this capsule left it: the
-        marker, what was there before, or, torn by a power failure, some of each."""
+        marker, or, torn by a power failure, its beginning before what was there.
+
+        What was there, whole, does not match: nothing has changed then, or somebody has used the
+        stick since, and what the capsule holds is of the past."""
         with (self.folder / "blocks").open("rb") as file:
             old = file.read(SECTOR)  # the first span begins at 0
         marker = self.marker()
-        return any(sector == marker[:cut] + old[cut:] for cut in range(SECTOR + 1))
+        torn = (marker[:cut] + old[cut:] for cut in range(1, SECTOR + 1))
+        return sector != old and sector in torn
 
     def _note(self) -> None:
         members = {
@@ -127,22 +131,30 @@ def wanted_spans(disk: Disk, more: tuple[Span, ...], *, head: int, tail: int) ->
     return clipped(((0, head), (disk.size - tail, tail), *heads, *more), disk.size)
 
 
-def folder_of(state: Path, disk: Disk) -> Path:
-    """Where a stick's capsule lies."""
-    return state / "usb" / (re.sub(r"[^A-Za-z0-9._-]", "_", disk.proof).strip(".") or "stick")
+def find(device: Device, disk: Disk, state: Path) -> Capsule | None:
+    """The capsule that gives back what this stick held, if an interrupted write left one. Sticks
+    may share a serial; the marker on the stick says which capsule is its own."""
+    sector = device.read(0, SECTOR)
+    for folder in sorted((state / "usb").glob(f"{_safe(disk)}-*")):
+        found = load(folder)
+        if found is None or found.expired:
+            continue
+        if (found.proof, found.size) == (disk.proof, disk.size) and found.matches(sector):
+            return found
+    return None
 
 
-def save(device: Device, disk: Disk, folder: Path, spans: tuple[Span, ...]) -> Capsule:
-    """Makes the capsule, or takes the one that an interrupted write of this stick left, as long as
-    it holds what is needed. GateError where it cannot be kept: then nothing may be written."""
-    old = load(folder)
-    if old is not None and not old.expired and old.size == disk.size:
-        known = old.matches(device.read(0, SECTOR))
-        if known and all(covers(old.spans, *span) for span in spans):
-            return old
+def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Capsule:
+    """Makes a capsule below the state folder, or takes the one that an interrupted write of this
+    stick left, as long as it holds what is needed. GateError where it cannot be kept: then nothing
+    may be written."""
+    old = find(device, disk, state)
+    if old is not None and all(covers(old.spans, *span) for span in spans):
+        return old
+    name = secrets.token_hex(8)
+    folder = state / "usb" / f"{_safe(disk)}-{name}"
     try:
         private_folder(folder.parent)
-        shutil.rmtree(folder, ignore_errors=True)
         private_folder(folder)
         digest = hashlib.sha256()
         with appearing(folder / "blocks") as temporary, temporary.open("wb") as file:
@@ -151,7 +163,7 @@ def save(device: Device, disk: Disk, folder: Path, spans: tuple[Span, ...]) -> C
                 file.write(data)
         capsule = Capsule(
             folder=folder,
-            name=secrets.token_hex(8),
+            name=name,
             proof=disk.proof,
             title=disk.title,
             size=disk.size,
@@ -159,13 +171,21 @@ def save(device: Device, disk: Disk, folder: Path, spans: tuple[Span, ...]) -> C
             digest=digest.hexdigest(),
         )
         capsule._note()
-    except OSError as err:
-        raise _refused(os_error(err, "write it").message, _ROOM) from err
-    except GateError:
+    except BaseException as err:
+        shutil.rmtree(folder, ignore_errors=True)
+        match err:
+            case GateError():
+                raise
+            case OSError():
+                raise _refused(os_error(err, "write it").message, _ROOM) from err
+            case HostError() | FailedError():
+                raise _refused(err.message, _ROOM) from err
         raise
-    except (HostError, FailedError) as err:
-        raise _refused(err.message, _ROOM) from err
     return capsule
+
+
+def _safe(disk: Disk) -> str:
+    return re.sub(r"[^A-Za-z0-9._]", "_", disk.proof).strip(".") or "stick"
 
 
 def _pieces(device: Device, spans: tuple[Span, ...]) -> Iterator[bytes]:

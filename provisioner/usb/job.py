@@ -17,7 +17,6 @@ from provisioner.errors import FailedError, InterruptedByUser, ProvisionerError
 from provisioner.media.show import size_text
 from provisioner.usb import capsule as capsules
 from provisioner.usb import probe as probes
-from provisioner.usb.capsule import Capsule
 from provisioner.usb.device import Device, write_out
 from provisioner.usb.devices import Chosen, Disk, chosen
 from provisioner.usb.gates import GateError, Request, require_all, require_same
@@ -138,8 +137,7 @@ class Job:
     def _prepare(self, stick: _Stick) -> None:
         """Capsule, wipe, proof of the wipe, probe: everything that can still be undone."""
         disk, device = stick.result.disk, stick.target.device
-        folder = capsules.folder_of(self._care.state, disk)
-        capsule = capsules.save(device, disk, folder, stick.spans)
+        capsule = capsules.save(device, disk, self._care.state, stick.spans)
         stick.target.capsule = capsule
         self._same(stick)
         stick.result.changed = True
@@ -368,11 +366,3 @@ def fake(disk: Disk, probed: Probed) -> GateError:
 def name_of(disk: Disk) -> str:
     """`/dev/sdc (SanDisk Ultra, serial 4C530001)`."""
     return f"{disk.node} ({disk.title})"
-
-
-def capsule_on(device: Device, disk: Disk, state: Path) -> Capsule | None:
-    """The capsule that gives back what this stick held, if an interrupted write left one."""
-    found = capsules.load(capsules.folder_of(state, disk))
-    if found is None or found.expired or found.size != disk.size or found.proof != disk.proof:
-        return None
-    return found if found.matches(device.read(0, SECTOR)) else None

@@ -177,8 +177,8 @@ def test_a_signal_gives_the_stick_back(home: Home, tmp_path: Path, number: int) 
         stderr=subprocess.PIPE,
         text=True,
     )
-    capsule = home.state / "usb/4C530001/capsule.json"
-    while process.poll() is None and not capsule.exists():
+    kept = home.state / "usb"
+    while process.poll() is None and not list(kept.glob("4C530001-*/capsule.json")):
         time.sleep(0.01)
     time.sleep(0.2)
     process.send_signal(number)
@@ -186,7 +186,7 @@ def test_a_signal_gives_the_stick_back(home: Home, tmp_path: Path, number: int) 
     assert process.returncode == 130, said
     assert "cancelled: /dev/sdc is as it was before" in words(said)
     assert dump.read_bytes() == before
-    assert not capsule.exists()
+    assert not list(kept.iterdir())
 
 
 def test_nothing_is_erased_by_return(home: Home) -> None:
