@@ -7,6 +7,7 @@ point of no return is put back on any failure.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -187,7 +188,7 @@ class Job:
         for stick in alive:
             if stick.target.capsule is not None:
                 stick.target.capsule.remove()
-            # The kernel and a desktop learn of the partitions when the descriptor is closed.
+                stick.target.capsule = None
 
     def _verify_all(
         self, stream: Stream, sticks: Sequence[_Stick], ranges: tuple[Range, ...]
@@ -196,18 +197,25 @@ class Job:
             yield verify(sticks[0].target.device, ranges, stream, self._progress)
             return
         done = dict.fromkeys(range(len(sticks)), 0)
+        stopped = threading.Event()
 
         def one(number: int) -> Verified:
             def note(label: str, count: int, total: int) -> None:
                 done[number] = count
+                if stopped.is_set():
+                    raise InterruptedByUser("cancelled")
 
             return verify(sticks[number].target.device, ranges, stream, note)
 
         with ThreadPoolExecutor(len(sticks)) as pool:
             futures = [pool.submit(one, number) for number in range(len(sticks))]
-            while not all(future.done() for future in futures):
-                self._machine.pause(0.1)
-                self._progress("verifying", min(done.values()), stream.used)
+            try:
+                while not all(future.done() for future in futures):
+                    self._machine.pause(0.1)
+                    self._progress("verifying", min(done.values()), stream.used)
+            except BaseException:
+                stopped.set()  # the pool waits for them
+                raise
             self._progress("verifying", stream.used, stream.used)
             yield from (future.result() for future in futures)
 
@@ -258,8 +266,12 @@ class Job:
     def _abandon(self, stick: _Stick) -> str:
         """Puts the old contents back, or else sees to it that it looks unfinished; in words."""
         disk, device, capsule = stick.result.disk, stick.target.device, stick.target.capsule
-        if not stick.result.changed or capsule is None:
+        if not stick.result.changed:
             return f"{disk.node} was not changed"
+        if capsule is None:
+            done = "failed" if stick.result.failure is not None else "is written, and read back"
+            return f"{disk.node} {done}"
+        stick.target.capsule = None
         if not capsule.expired:
             try:
                 capsule.put_back(device)

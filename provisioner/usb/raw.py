@@ -23,7 +23,7 @@ from provisioner.usb.raw_packed import Readable, packing, unpacked
 from provisioner.usb.spans import MIB, SECTOR
 from provisioner.usb.stream import Place
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,18 +176,17 @@ def _measured(path: Path, limit: int | None, progress: Progress) -> tuple[int, b
     """The unpacked length, and the first MiB."""
     head = bytearray()
     length = 0
-    packed = path.stat().st_size
     with unpacked(path) as file:
         while data := file.read(BLOCK):
             head += data[: max(0, MIB - len(head))]
             length += len(data)
-            progress("unpacking the image once", min(length, packed), packed)
+            progress("unpacking the image once", length, None)
             if limit is not None and length > limit:
                 raise MediaError(
                     f"{path} unpacks to more than {limit} bytes, which is all that the stick has",
                     hint="take a larger stick",
                 )
-    progress("unpacking the image once", packed, packed)
+    progress("unpacking the image once", length, length)
     return length, bytes(head)
 
 

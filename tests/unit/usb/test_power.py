@@ -170,3 +170,21 @@ def test_two_sticks_of_one_serial_have_two_capsules(tmp_path: Path) -> None:
     with pytest.raises(InterruptedByUser):
         Job(machine, care).write(image, disks, Request())
     assert [stick.content() for stick in sticks] == before
+
+
+def test_ctrl_c_while_two_sticks_are_read_back(tmp_path: Path) -> None:
+    """Neither is a success, and nobody waits until all is read."""
+    care = Care(state=tmp_path, head=3 * MIB, tail=MIB, stamps=24)
+    disks = (stick_disk(SIZE), stick_disk(SIZE, name="sdd", node="/dev/sdd", number="8:48"))
+    sticks = (FakeStick(SIZE, seed=1), FakeStick(SIZE, seed=2))
+    image = small_image(16 * MIB, until=9 * MIB)
+
+    def progress(label: str, done: int, total: int) -> None:
+        if label == "verifying":
+            raise KeyboardInterrupt
+
+    machine = FakeMachine(*zip(disks, sticks, strict=True))
+    with pytest.raises(InterruptedByUser) as caught:
+        Job(machine, care, progress=progress).write(image, disks, Request())
+    assert caught.value.message.count("is unfinished") == 2
+    assert all(unfinished(stick.peek(0, SECTOR)) for stick in sticks)
