@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import commands, discs, inspecting, iso, linting, main_job, many
+from benchmarks import commands, discs, inspecting, iso, linting, main_job, many, usb_device
 from benchmarks.measure import Row
 from benchmarks.workshop import Workshop, opened
 
@@ -17,6 +17,7 @@ ALL: dict[str, Callable[[Workshop], Iterator[Row]]] = {
     "inspecting": inspecting.rows,
     "linting": linting.rows,
     "iso": iso.rows,
+    "usb-device": usb_device.rows,
     "main-job": main_job.rows,
 }
 

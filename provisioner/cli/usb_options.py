@@ -128,7 +128,7 @@ def chosen_disks(session: Session, machine: Machine, names: Sequence[str]) -> tu
     found = [find(disks, name, interactive=_person(session)) for name in names]
     twice = {disk.name for disk in found if found.count(disk) > 1}
     if twice:
-        raise UsageError(f"{', '.join(sorted(twice))} is named twice")
+        raise UsageError(f"{', '.join(sorted(twice))} is named twice", hint="name each stick once")
     return tuple(found)
 
 
@@ -149,7 +149,10 @@ def confirm(session: Session, disks: Sequence[Disk], given: Sequence[str], what:
             require_proof(disk, match)
             left.remove(match)
         if left:
-            raise UsageError(f"--erase {left[0]} names no stick of this command")
+            raise UsageError(
+                f"--erase {left[0]} names no stick of this command",
+                hint="give as many --erase as there are --to",
+            )
         return
     if not _person(session):
         raise GateError(
@@ -186,7 +189,7 @@ def raw_stream(
     from provisioner.usb.raw_bmap import beside, read_map
 
     if arguments.bmap and arguments.no_bmap:
-        raise UsageError("--bmap and --no-bmap exclude each other")
+        raise UsageError("--bmap and --no-bmap exclude each other", hint="leave one out")
     path = session.environment.cwd / arguments.bmap if arguments.bmap else beside(source)
     bmap = read_map(path) if path is not None and not arguments.no_bmap else None
     if bmap is not None and path is not None:

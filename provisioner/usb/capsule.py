@@ -12,10 +12,11 @@ import json
 import re
 import secrets
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from provisioner.errors import FailedError
+from provisioner.errors import FailedError, HostError
 from provisioner.host.disk import BLOCK
 from provisioner.host.files import appearing, os_error, private_folder, write_file
 from provisioner.usb.device import Device, write_out
@@ -96,11 +97,15 @@ class Capsule:
 
     def matches(self, sector: bytes) -> bool:
         """Whether a stick's first sector is as the write that made this capsule left it: the
-        marker, what was there before, or, torn by a power failure, some of each."""
+        marker, or, torn by a power failure, its beginning before what was there.
+
+        What was there, whole, does not match: nothing has changed then, or somebody has used the
+        stick since, and what the capsule holds is of the past."""
         with (self.folder / "blocks").open("rb") as file:
             old = file.read(SECTOR)  # the first span begins at 0
         marker = self.marker()
-        return any(sector == marker[:cut] + old[cut:] for cut in range(SECTOR + 1))
+        torn = (marker[:cut] + old[cut:] for cut in range(1, SECTOR + 1))
+        return sector != old and sector in torn
 
     def _note(self) -> None:
         members = {
@@ -126,49 +131,77 @@ def wanted_spans(disk: Disk, more: tuple[Span, ...], *, head: int, tail: int) ->
     return clipped(((0, head), (disk.size - tail, tail), *heads, *more), disk.size)
 
 
-def folder_of(state: Path, disk: Disk) -> Path:
-    """Where a stick's capsule lies."""
-    return state / "usb" / (re.sub(r"[^A-Za-z0-9._-]", "_", disk.proof).strip(".") or "stick")
+def find(device: Device, disk: Disk, state: Path) -> Capsule | None:
+    """The capsule that gives back what this stick held, if an interrupted write left one. Sticks
+    may share a serial; the marker on the stick says which capsule is its own."""
+    sector = device.read(0, SECTOR)
+    for folder in sorted((state / "usb").glob(f"{_safe(disk)}-*")):
+        found = load(folder)
+        if found is None or found.expired:
+            continue
+        if (found.proof, found.size) == (disk.proof, disk.size) and found.matches(sector):
+            return found
+    return None
 
 
-def save(device: Device, disk: Disk, folder: Path, spans: tuple[Span, ...]) -> Capsule:
-    """Makes the capsule, or takes the one that an interrupted write of this stick left, as long as
-    it holds what is needed. GateError where it cannot be kept: then nothing may be written."""
-    old = load(folder)
-    if old is not None and not old.expired and old.size == disk.size:
-        known = old.matches(device.read(0, SECTOR))
-        if known and all(covers(old.spans, *span) for span in spans):
-            return old
+def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Capsule:
+    """Makes a capsule below the state folder, or takes the one that an interrupted write of this
+    stick left, as long as it holds what is needed. GateError where it cannot be kept: then nothing
+    may be written."""
+    old = find(device, disk, state)
+    if old is not None and all(covers(old.spans, *span) for span in spans):
+        return old
     name = secrets.token_hex(8)
+    folder = state / "usb" / f"{_safe(disk)}-{name}"
     try:
         private_folder(folder.parent)
-        shutil.rmtree(folder, ignore_errors=True)
         private_folder(folder)
         digest = hashlib.sha256()
         with appearing(folder / "blocks") as temporary, temporary.open("wb") as file:
-            for offset, length in spans:
-                for at in range(offset, offset + length, BLOCK):
-                    data = device.read(at, min(BLOCK, offset + length - at))
-                    digest.update(data)
-                    file.write(data)
-    except OSError as err:
-        raise _refused(os_error(err, "keep it").message) from err
-    except Exception as err:
-        message = getattr(err, "message", None)
-        if message is None:
-            raise
-        raise _refused(message) from err
-    capsule = Capsule(
-        folder=folder,
-        name=name,
-        proof=disk.proof,
-        title=disk.title,
-        size=disk.size,
-        spans=spans,
-        digest=digest.hexdigest(),
-    )
-    capsule._note()
+            for data in _pieces(device, spans):
+                digest.update(data)
+                file.write(data)
+        capsule = Capsule(
+            folder=folder,
+            name=name,
+            proof=disk.proof,
+            title=disk.title,
+            size=disk.size,
+            spans=spans,
+            digest=digest.hexdigest(),
+        )
+        capsule._note()
+    except BaseException as err:
+        shutil.rmtree(folder, ignore_errors=True)
+        match err:
+            case GateError():
+                raise
+            case OSError():
+                raise _refused(os_error(err, "write it").message, _ROOM) from err
+            case HostError() | FailedError():
+                raise _refused(err.message, _ROOM) from err
+        raise
     return capsule
+
+
+def _safe(disk: Disk) -> str:
+    return re.sub(r"[^A-Za-z0-9._]", "_", disk.proof).strip(".") or "stick"
+
+
+def _pieces(device: Device, spans: tuple[Span, ...]) -> Iterator[bytes]:
+    """What the capsule is to hold. GateError where the stick does not give it."""
+    for offset, length in spans:
+        for at in range(offset, offset + length, BLOCK):
+            count = min(BLOCK, offset + length - at)
+            try:
+                data = device.read(at, count)
+            except OSError as err:
+                data, reason = b"", err.strerror or str(err)
+            else:
+                reason = "it ends before"
+            if len(data) != count:
+                raise _refused(f"the stick cannot be read at byte {at}: {reason}", _SOUND)
+            yield data
 
 
 def load(folder: Path) -> Capsule | None:
@@ -194,9 +227,13 @@ def load(folder: Path) -> Capsule | None:
     return capsule if digest.hexdigest() == capsule.digest else None
 
 
-def _refused(reason: str) -> GateError:
+_ROOM = "it needs some 40 MB below the state folder"
+_SOUND = "plug it in again, at another port; a stick that cannot be read should not be trusted"
+
+
+def _refused(reason: str, hint: str) -> GateError:
     return GateError(
         f"the undo capsule cannot be kept, so nothing is written: {reason}",
         rule="usb.capsule",
-        hint="it needs some 40 MB below the state folder",
+        hint=hint,
     )

@@ -10,7 +10,7 @@ from provisioner.usb import capsule as capsules
 from provisioner.usb import probe as probes
 from provisioner.usb.devices import Disk, chosen
 from provisioner.usb.gates import GateError, Request
-from provisioner.usb.job import Care, capsule_on, name_of, open_checked, still_there
+from provisioner.usb.job import Care, mark, name_of, open_checked, still_there
 from provisioner.usb.machine import Machine
 from provisioner.usb.probe import Probed
 from provisioner.usb.stream import Stream
@@ -42,9 +42,9 @@ def probe_stick(machine: Machine, disk: Disk, request: Request, care: Care) -> P
         spans = capsules.wanted_spans(
             disk, ((0, 512), *probes.spans(disk.size, care.stamps)), head=0, tail=0
         )
-        folder = capsules.folder_of(care.state, disk)
-        capsule = capsules.save(device, disk, folder, spans)
+        capsule = capsules.save(device, disk, care.state, spans)
         try:
+            mark(device, capsule.marker())  # should the power fail, the capsule is still needed
             probed = probes.probe(device, disk.size, os.urandom(16), care.stamps)
         finally:
             capsule.put_back(device)
@@ -63,7 +63,7 @@ def undo_stick(machine: Machine, disk: Disk, request: Request, care: Care) -> in
     kept, or the point of no return was passed."""
     device = open_checked(machine, disk, chosen(disk), request)
     try:
-        capsule = capsule_on(device, disk, care.state)
+        capsule = capsules.find(device, disk, care.state)
         if capsule is None:
             raise GateError(
                 f"there is nothing to put back on {name_of(disk)}",

@@ -63,7 +63,8 @@ class Request:
 
 def refusals(disk: Disk, request: Request, kernel: Kernel) -> tuple[Refusal, ...]:
     """Every gate that is shut for this disk, the gravest first."""
-    return tuple(_refusals(disk, request, kernel))
+    found = _refusals(disk, request, kernel)
+    return tuple(sorted(found, key=lambda refusal: refusal.rule != "usb.system-disk"))
 
 
 def _refusals(disk: Disk, request: Request, kernel: Kernel) -> Iterator[Refusal]:

@@ -7,6 +7,7 @@ point of no return is put back on any failure.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +19,6 @@ from provisioner.frozen import frozen
 from provisioner.media.show import size_text
 from provisioner.usb import capsule as capsules
 from provisioner.usb import probe as probes
-from provisioner.usb.capsule import Capsule
 from provisioner.usb.device import Device, write_out
 from provisioner.usb.devices import Chosen, Disk, chosen
 from provisioner.usb.gates import GateError, Request, require_all, require_same
@@ -139,8 +139,7 @@ class Job:
     def _prepare(self, stick: _Stick) -> None:
         """Capsule, wipe, proof of the wipe, probe: everything that can still be undone."""
         disk, device = stick.result.disk, stick.target.device
-        folder = capsules.folder_of(self._care.state, disk)
-        capsule = capsules.save(device, disk, folder, stick.spans)
+        capsule = capsules.save(device, disk, self._care.state, stick.spans)
         stick.target.capsule = capsule
         self._same(stick)
         stick.result.changed = True
@@ -148,13 +147,14 @@ class Job:
         device.reread_table()
         self._machine.settle()
         if self._care.stamps:
-            self._progress(f"checking {disk.name}", 0, 1)
+            total = self._care.stamps * probes.STAMP
+            self._progress(f"checking {disk.name}", 0, total)
             probed = probes.probe(device, disk.size, os.urandom(16), self._care.stamps)
             stick.result.probed = probed
             if probed.capacity is not Capacity.HONEST:
                 raise fake(disk, probed)
             kept = wipe(device, disk, capsule.marker())  # the last stamp is where a table may be
-            self._progress(f"checking {disk.name}", 1, 1)
+            self._progress(f"checking {disk.name}", total, total)
         if not kept:
             raise GateError(
                 f"{name_of(disk)} has less than it says: its last bytes keep nothing",
@@ -189,7 +189,7 @@ class Job:
         for stick in alive:
             if stick.target.capsule is not None:
                 stick.target.capsule.remove()
-            # The kernel and a desktop learn of the partitions when the descriptor is closed.
+                stick.target.capsule = None
 
     def _verify_all(
         self, stream: Stream, sticks: Sequence[_Stick], ranges: tuple[Range, ...]
@@ -198,18 +198,25 @@ class Job:
             yield verify(sticks[0].target.device, ranges, stream, self._progress)
             return
         done = dict.fromkeys(range(len(sticks)), 0)
+        stopped = threading.Event()
 
         def one(number: int) -> Verified:
             def note(label: str, count: int, total: int) -> None:
                 done[number] = count
+                if stopped.is_set():
+                    raise InterruptedByUser("cancelled")
 
             return verify(sticks[number].target.device, ranges, stream, note)
 
         with ThreadPoolExecutor(len(sticks)) as pool:
             futures = [pool.submit(one, number) for number in range(len(sticks))]
-            while not all(future.done() for future in futures):
-                self._machine.pause(0.1)
-                self._progress("verifying", min(done.values()), stream.used)
+            try:
+                while not all(future.done() for future in futures):
+                    self._machine.pause(0.1)
+                    self._progress("verifying", min(done.values()), stream.used)
+            except BaseException:
+                stopped.set()  # the pool waits for them
+                raise
             self._progress("verifying", stream.used, stream.used)
             yield from (future.result() for future in futures)
 
@@ -260,8 +267,12 @@ class Job:
     def _abandon(self, stick: _Stick) -> str:
         """Puts the old contents back, or else sees to it that it looks unfinished; in words."""
         disk, device, capsule = stick.result.disk, stick.target.device, stick.target.capsule
-        if not stick.result.changed or capsule is None:
+        if not stick.result.changed:
             return f"{disk.node} was not changed"
+        if capsule is None:
+            done = "failed" if stick.result.failure is not None else "is written, and read back"
+            return f"{disk.node} {done}"
+        stick.target.capsule = None
         if not capsule.expired:
             try:
                 capsule.put_back(device)
@@ -368,11 +379,3 @@ def fake(disk: Disk, probed: Probed) -> GateError:
 def name_of(disk: Disk) -> str:
     """`/dev/sdc (SanDisk Ultra, serial 4C530001)`."""
     return f"{disk.node} ({disk.title})"
-
-
-def capsule_on(device: Device, disk: Disk, state: Path) -> Capsule | None:
-    """The capsule that gives back what this stick held, if an interrupted write left one."""
-    found = capsules.load(capsules.folder_of(state, disk))
-    if found is None or found.expired or found.size != disk.size or found.proof != disk.proof:
-        return None
-    return found if found.matches(device.read(0, SECTOR)) else None

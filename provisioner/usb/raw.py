@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import cast
 
 from provisioner.errors import FailedError, MediaError, ProvisionerError
 from provisioner.frozen import frozen
@@ -22,7 +23,7 @@ from provisioner.usb.raw_packed import Readable, packing, unpacked
 from provisioner.usb.spans import MIB, SECTOR
 from provisioner.usb.stream import Place
 
-Progress = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int | None], None]
 
 
 @frozen
@@ -70,7 +71,8 @@ class RawImage:
                     if mapped.digest:
                         digest.update(data)
                     left -= len(data)
-                    yield reader.offset - len(data), data.ljust(_sectors(len(data)), b"\0")
+                    start = reader.offset - len(data)
+                    yield start, data if len(data) % SECTOR == 0 else _whole_sectors(data)
                 if mapped.digest and digest.hexdigest() != mapped.digest:
                     raise FailedError(
                         f"{self.path} is not the image of its block map: bytes {mapped.offset} to "
@@ -132,29 +134,38 @@ class _Reader:
         self._file = file
         self._path = path
         self._plain = plain
+        self._buffer = memoryview(bytearray(BLOCK))
         self.offset = 0
 
     def skip_to(self, offset: int) -> None:
         """Forward only. A plain file is sought in, what is unpacked is read over."""
         if self._plain:
-            cast(BinaryIO, self._file).seek(offset)
+            cast(FileIO, self._file).seek(offset)
             self.offset = offset
         while self.offset < offset:
             self.take(min(BLOCK, offset - self.offset))
 
-    def take(self, length: int) -> bytes:
-        """Exactly so much."""
-        parts = []
-        while length:
-            part = self._file.read(length)
-            if not part:
+    def take(self, length: int) -> memoryview:
+        """Exactly so much, valid until the next call: one buffer serves for all."""
+        done = 0
+        while done < length:
+            if self._plain:
+                count = cast(FileIO, self._file).readinto(self._buffer[done:length])
+            else:
+                part = self._file.read(length - done)
+                count = len(part)
+                self._buffer[done : done + count] = part
+            if not count:
                 raise FailedError(
                     f"{self._path} became shorter while it was read: it ends at byte {self.offset}"
                 )
-            parts.append(part)
-            self.offset += len(part)
-            length -= len(part)
-        return b"".join(parts) if len(parts) != 1 else parts[0]
+            done += count
+            self.offset += count
+        return self._buffer[:length]
+
+
+def _whole_sectors(data: memoryview) -> bytes:
+    return bytes(data).ljust(_sectors(len(data)), b"\0")
 
 
 def _sectors(length: int) -> int:
@@ -165,18 +176,17 @@ def _measured(path: Path, limit: int | None, progress: Progress) -> tuple[int, b
     """The unpacked length, and the first MiB."""
     head = bytearray()
     length = 0
-    packed = path.stat().st_size
     with unpacked(path) as file:
         while data := file.read(BLOCK):
             head += data[: max(0, MIB - len(head))]
             length += len(data)
-            progress("unpacking the image once", min(length, packed), packed)
+            progress("unpacking the image once", length, None)
             if limit is not None and length > limit:
                 raise MediaError(
                     f"{path} unpacks to more than {limit} bytes, which is all that the stick has",
                     hint="take a larger stick",
                 )
-    progress("unpacking the image once", packed, packed)
+    progress("unpacking the image once", length, length)
     return length, bytes(head)
 
 

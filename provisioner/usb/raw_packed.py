@@ -34,8 +34,12 @@ def packing(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             head = file.read(8)
+    except FileNotFoundError as err:
+        raise MediaError(
+            f"{path} does not exist", hint="check the path; `~` and relative paths are allowed"
+        ) from err
     except OSError as err:
-        raise MediaError(f"cannot read {path}: {err.strerror}") from err
+        raise MediaError(f"cannot read {path}: {err.strerror}", hint="give the image file") from err
     return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
 
 
@@ -53,7 +57,8 @@ def unpacked(path: Path) -> Iterator[Readable]:
     short, or wants more memory than an image has any reason to."""
     kind = packing(path)
     try:
-        with path.open("rb") as file:
+        # Without a buffer of its own: blocks are large, and go where they are wanted at once.
+        with path.open("rb", buffering=0 if kind is None else -1) as file:
             match kind:
                 case "xz":
                     yield _Xz(file)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import subprocess
-import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict
 from typing import IO, Any
@@ -21,7 +21,8 @@ class HelperDevice:
     """A disk that another process has open. One request at a time; OSError as it came there."""
 
     def __init__(self, argv: Sequence[str], chosen: Chosen, request: Request) -> None:
-        self._lock = threading.Lock()
+        # A thread of its own, so that Ctrl-C comes between two exchanges and never into one.
+        self._speaker = ThreadPoolExecutor(1)
         try:
             self._process = subprocess.Popen(
                 list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -88,6 +89,7 @@ class HelperDevice:
 
     def close(self) -> None:
         """The helper ends when nobody talks to it any more."""
+        self._speaker.shutdown()
         with suppress(OSError):  # it is gone already
             self._to.close()
         self._from.close()
@@ -100,21 +102,25 @@ class HelperDevice:
         *,
         answers: bool = False,
     ) -> Any:
-        with self._lock:
-            try:
-                self._to.write(json.dumps(request).encode() + b"\n")
-                if payload is not None:
-                    self._to.write(payload)
-                self._to.flush()
-            except OSError as err:
-                raise OSError(errno.EPIPE, "the helper is gone") from err
-            line = self._from.readline()
-            if not line.endswith(b"\n"):
-                raise OSError(errno.EPIPE, "the helper is gone")
-            answer = json.loads(line)
-            if "error" in answer:
-                raise _raised(answer["error"])
-            return self._from.read(answer["ok"]["length"]) if answers else answer["ok"]
+        return self._speaker.submit(self._exchange, request, payload, answers).result()
+
+    def _exchange(
+        self, request: dict[str, object], payload: memoryview | None, answers: bool
+    ) -> Any:
+        try:
+            self._to.write(json.dumps(request).encode() + b"\n")
+            if payload is not None:
+                self._to.write(payload)
+            self._to.flush()
+        except OSError as err:
+            raise OSError(errno.EPIPE, "the helper is gone") from err
+        line = self._from.readline()
+        if not line.endswith(b"\n"):
+            raise OSError(errno.EPIPE, "the helper is gone")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise _raised(answer["error"])
+        return self._from.read(answer["ok"]["length"]) if answers else answer["ok"]
 
 
 def _raised(error: dict[str, Any]) -> Exception:

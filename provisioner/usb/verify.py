@@ -204,7 +204,7 @@ def _finding(
         except OSError:
             reads.append(None)
     whole = [data for data in reads if data is not None]
-    stray: int | None = None
+    origin = -1
     first = 0
     if expected in whole:
         fault = Fault.HICCUP
@@ -216,7 +216,7 @@ def _finding(
         if len(set(whole)) > 1 or len(whole) < len(reads):
             fault = Fault.READER
         elif origin >= 0:
-            fault, stray = Fault.WRAP, origin
+            fault = Fault.WRAP
         else:
             fault = Fault.FLASH
     sector = first // SECTOR * SECTOR
@@ -225,7 +225,7 @@ def _finding(
         offset=wanted.offset + first,
         length=wanted.length,
         place=stream.place(wanted.offset + first),
-        stray=stray,
+        stray=origin + sector if fault is Fault.WRAP else None,
     )
     return finding, whole[0][sector : sector + SECTOR] if whole else b""
 
@@ -271,7 +271,9 @@ def told(result: Verified, what: str) -> FailedError:
     more = f", and so are {others} more ranges" if others else ""
     match verdict:
         case Fault.WRAP:
-            least = min(abs(f.offset - f.stray) for f in mine if f.stray is not None)
+            least = min(
+                abs(f.offset // SECTOR * SECTOR - f.stray) for f in mine if f.stray is not None
+            )
             message = f"has less than it says: at {where}, is what belongs at byte {first.stray}"
             hint = f"it is a fake of about {max(1, least // 2**20)} MiB; give it back"
         case Fault.DROPPED:

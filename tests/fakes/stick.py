@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import random
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -44,6 +45,8 @@ class Faults:
     forgets: bool = False
     """Accepts writes and keeps nothing."""
     size_now: int = 0
+    slow: float = 0
+    """Seconds for each write."""
 
 
 @cache
@@ -132,6 +135,7 @@ class FakeStick:
             event, faults.event = faults.event, None
             event()
             self._present()
+        time.sleep(faults.slow)
         if faults.refuses:
             raise OSError(faults.refuses, os.strerror(faults.refuses))
         end = faults.size_now or self.size

@@ -37,13 +37,15 @@ def _written(name: str) -> int:
 
 
 @contextmanager
-def loop(file: Path, size: int, *options: str) -> Iterator[Loop]:
-    """Attached, with O_DIRECT below as well, so that nothing is cached twice."""
+def loop(file: Path, size: int, *, place: str = "") -> Iterator[Loop]:
+    """Attached, with O_DIRECT below as well, so that nothing is cached twice; at a node of its own
+    or at `place`."""
     if not file.exists():
         with file.open("wb") as made:
             made.truncate(size)
-    argv = ["losetup", "--find", "--show", "--direct-io=on", *options, str(file)]
-    path = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+    node = [place] if place else ["--find", "--show"]
+    argv = ["losetup", "--direct-io=on", *node, str(file)]
+    path = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip() or place
     try:
         yield Loop(path=Path(path), file=file, before=_written(Path(path).name))
     finally:

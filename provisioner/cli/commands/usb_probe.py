@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace, session: Session, machine: Machine | None
     if probed.capacity is not Capacity.HONEST:
         raise fake(disk, probed)
     session.console.result(
-        f"{disk.stable_id}: honest as far as {probed.stamps} stamps tell, {amount(disk.size)}"
+        f"{disk.stable_id}: honest as far as {probed.stamps} stamps tell, {amount(disk.size)}",
+        wrap=True,
     )
     return 0

@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace, session: Session, machine: Machine | None
         [result] = job.write(stream, (disk,), request_of(arguments, needed=stream.size))
     if result.failure is not None:
         raise result.failure
-    session.console.result(f"{disk.stable_id}: an empty {filesystem.value} stick")
+    session.console.result(f"{disk.stable_id}: an empty {filesystem.value} stick", wrap=True)
     session.console.event(
         "restored",
         {"id": disk.stable_id, "table": arguments.table, "filesystem": filesystem.value},
@@ -89,6 +89,8 @@ def _undo(session: Session, arguments: argparse.Namespace, machine: Machine, dis
 
     confirm(session, (disk,), arguments.erase, "What this stick held before will be put back")
     count = undo_stick(machine, disk, request_of(arguments), care(session))
-    session.console.result(f"{disk.stable_id}: as it was before, {size_text(count)} put back")
+    session.console.result(
+        f"{disk.stable_id}: as it was before, {size_text(count)} put back", wrap=True
+    )
     session.console.event("undone", {"id": disk.stable_id, "bytes": count})
     return 0

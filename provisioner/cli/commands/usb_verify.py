@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace, session: Session, machine: Machine | None
     machine = machine or machine_here()
     disks = chosen_disks(session, machine, arguments.to)
     if len(disks) > 1:
-        raise UsageError("one stick at a time is compared")
+        raise UsageError("one stick at a time is compared", hint="run it once for each")
     [disk] = disks
     source = place(session, arguments.source)
     stream = stream_of(session, arguments, source, disk.size)
@@ -60,6 +60,6 @@ def run(arguments: argparse.Namespace, session: Session, machine: Machine | None
     for finding in verified.findings:
         session.console.warn(f"byte {finding.offset} was read wrongly once, and rightly again")
     session.console.result(
-        f"{disk.stable_id}: all {size_text(verified.size)} are as in {source.name}"
+        f"{disk.stable_id}: all {size_text(verified.size)} are as in {source.name}", wrap=True
     )
     return 0

@@ -80,7 +80,7 @@ def _tell(session: Session, result: Result, stream: Stream) -> None:
     verified = result.verified
     if result.failure is None:
         proof = "; every byte was read back" if verified is not None else "; not read back"
-        console.result(f"{disk.stable_id}: {size_text(stream.used)} written{proof}")
+        console.result(f"{disk.stable_id}: {size_text(stream.used)} written{proof}", wrap=True)
     for finding in verified.findings if verified is not None and verified.sound else ():
         console.warn(
             f"{disk.node} was read wrongly once at byte {finding.offset}, and rightly again: its "

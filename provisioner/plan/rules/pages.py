@@ -9,6 +9,7 @@ _PARTS = {
     "profile": "Reading a profile",
     "plan": "Profile, discs and host",
     "lint": "Answer files",
+    "sticks": "Sticks",
     "other": "Discs that are written, and settings",
 }
 _WORDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
@@ -25,7 +26,8 @@ def rules_page() -> str:
         "Every finding of `provisioner check`, `plan`, `up` and `lint` has one of these ids.",
         "`provisioner check --explain RULE` prints the same. In `lint`, an *error* is what Setup",
         "stops at, or what makes it ignore the file. *Forceable* errors can be passed knowingly",
-        "with `provisioner up --force`.",
+        "with `provisioner up --force`. Refusals of `provisioner usb` have ids as well; each one",
+        "is [played](usb-faults.md) by a test.",
         "",
         f"There are {len(book())} rules.",
     ]

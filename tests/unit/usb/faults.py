@@ -327,6 +327,8 @@ GATES = (
          arrange=lambda stage: setattr(stage.machine, "open_error", errno.EBUSY),
          says="in use by something that sysfs does not show"),
     Case(name="the undo capsule cannot be kept", arrange=_no_state, says="cannot be kept"),
+    Case(name="its old contents cannot be read", arrange=_faults(read_errors={MIB: -1}),
+         says="the stick cannot be read at byte 0"),
     Case(name="accepts writes and keeps nothing", arrange=_faults(forgets=True),
          says="accepts writes and forgets them"),
     Case(name="fake capacity: its end is its beginning", arrange=_faults(real=23 * MIB),

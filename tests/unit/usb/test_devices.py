@@ -184,7 +184,7 @@ def test_another_disk_is_not_blamed(tree: Tree) -> None:
     tree.stacked("dm-0", "sda1", **{"dm/name": "x"})
     tree.mount(number, "/", "/dev/sda1")
     assert rules(tree, "sdc") == []
-    assert rules(tree, "sda") == ["usb.transport", "usb.system-disk"]
+    assert rules(tree, "sda") == ["usb.system-disk", "usb.transport"]
     assert rules(tree, "sda", Request(fixed=True)) == ["usb.system-disk"]
     assert rules(tree, "dm-0") == ["usb.virtual"]
 
