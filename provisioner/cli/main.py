@@ -31,6 +31,7 @@ COMMANDS = (
     "down",
     "delete",
     "status",
+    "autopsy",
     "list",
     "connect",
     "drive",

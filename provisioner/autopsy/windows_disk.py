@@ -1,0 +1,190 @@
+"""Reads what Windows and its Setup left on a disk, offline: logs, cached answers, image state.
+
+The disk may be in use, half-written, damaged or hostile: what cannot be read becomes a remark.
+Where the logs lie: docs/facts/windows-setup.md §9 and §11.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from provisioner.autopsy.case import Document, Kind
+from provisioner.autopsy.text import joined_text
+from provisioner.errors import ProvisionerError
+from provisioner.host.disk_chain import Layer, disk_chain
+from provisioner.host.disk_export import exported
+from provisioner.host.excerpt import Bounds
+from provisioner.host.ntfs import Volume, ntfs_volume
+from provisioner.media.facts import Partition
+from provisioner.media.partitions import read_partitions
+from provisioner.media.volumes import recognise
+from provisioner.media.window import opened
+
+MOST_VOLUMES = 8
+MOST_FILES = 64
+"""Files of one folder that are read; our own folder has one for each step."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()-]{0,99}")
+
+_LOGS = ("setuperr.log", "setupact.log")
+PLACES: tuple[tuple[Kind, str, tuple[str, ...]], ...] = (
+    (Kind.SETUP, "Windows/Panther", _LOGS),
+    (Kind.SETUP, "Windows/Panther/UnattendGC", _LOGS),
+    (Kind.SETUP, "$WINDOWS.~BT/Sources/Panther", _LOGS),
+    (Kind.SETUP, "$WINDOWS.~BT/Sources/Rollback", _LOGS),
+    (Kind.SETUP, "Windows", _LOGS),
+    (Kind.SYSPREP, "Windows/System32/Sysprep/Panther", _LOGS),
+    (Kind.STATE, "Windows/Setup/State", ("State.ini",)),
+    (Kind.JOIN, "Windows/debug", ("NetSetup.LOG",)),
+    (Kind.DRIVERS, "Windows/INF", ("setupapi.dev.log", "setupapi.setup.log")),
+    (Kind.ANSWERS, "Windows/Panther/Unattend", ("unattend.xml",)),
+    (Kind.ANSWERS, "Windows/Panther", ("unattend.xml", "unattend-original.xml")),
+    (Kind.ANSWERS, "Windows/System32/Sysprep", ("unattend.xml",)),
+    (Kind.ANSWERS, "", ("unattend.xml", "autounattend.xml")),
+    (Kind.STEPS, "ProgramData/provisioner", ()),
+)
+"""Kind, folder, names; no names means every file."""
+
+
+@dataclass(slots=True)
+class DiskReport:
+    """What a disk gave. `layout` has one line for each partition."""
+
+    documents: list[Document] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    layout: list[str] = field(default_factory=list)
+
+
+def read_disk(path: Path, *, declared: str | None, prefix: str = "") -> DiskReport:
+    """Everything worth reading on a disk image, its backing files included.
+
+    `declared` is the format that the domain states, None to look; `prefix` goes before the names of
+    the documents. Never raises for what is on the disk.
+    """
+    report = DiskReport()
+    try:
+        layers = disk_chain(path, declared)
+        report.layout.append(" over ".join(f"{layer.path} ({layer.driver})" for layer in layers))
+        partitions = _partitions(layers, report)
+        volumes = [each for each in partitions if each.filesystem == "NTFS"][:MOST_VOLUMES]
+        if not volumes:
+            report.remarks.append(f"{path.name} holds no NTFS volume: Setup has written nothing")
+            return report
+        ranges = [(volume.offset, volume.length) for volume in volumes]
+        with exported(layers, ranges) as images:
+            for volume, image in zip(volumes, images, strict=True):
+                place = f"{prefix}p{volume.number}" if volume.number else f"{prefix}volume"
+                report.documents += _documents(ntfs_volume(image), place, report)
+    except ProvisionerError as err:
+        hint = f" ({err.hint})" if err.hint else ""
+        report.remarks.append(f"{path} could not be read: {err.message}{hint}")
+    except OSError as err:
+        report.remarks.append(f"{path} could not be read: {err.strerror or err}")
+    if not report.documents and not report.remarks:
+        report.remarks.append(f"no Windows was found on {path.name}")
+    return report
+
+
+def _partitions(layers: tuple[Layer, ...], report: DiskReport) -> list[Partition]:
+    """The partitions with their file systems; a disk without a table is one volume."""
+    with exported(layers, [None]) as (disk,), opened(disk) as window:
+        table = read_partitions(window)
+        if table is None:
+            found: tuple[Partition, ...] = (
+                Partition(
+                    number=0, kind="whole disk", name="", offset=0, length=window.size, active=False
+                ),
+            )
+        else:
+            found = table.partitions
+            report.remarks += table.remarks
+        named = []
+        for partition in found:
+            length = min(partition.length, window.size - partition.offset) // 512 * 512
+            if length <= 0:
+                continue
+            volume = recognise(window, partition.offset)
+            system = volume.filesystem if volume else ""
+            label = f" {volume.label!r}" if volume and volume.label else ""
+            report.layout.append(
+                f"partition {partition.number}: {partition.kind}, {length >> 20} MiB, "
+                f"{system or 'nothing known in it'}{label}"
+            )
+            if system == "BitLocker":
+                report.remarks.append(
+                    f"partition {partition.number} is encrypted with BitLocker and cannot be read"
+                )
+            named.append(
+                Partition(
+                    number=partition.number,
+                    kind=partition.kind,
+                    name=partition.name,
+                    offset=partition.offset,
+                    length=length,
+                    active=partition.active,
+                    filesystem=system,
+                )
+            )
+        return named
+
+
+def _documents(volume: Volume, place: str, report: DiskReport) -> Iterator[Document]:
+    folders = _Folders(volume)
+    for kind, folder, names in PLACES:
+        real = folders.find(folder)
+        if real is None:
+            continue
+        present = folders.names(real)
+        wanted = {name.lower() for name in names}
+        chosen = [name for name in present if name.lower() in wanted] if wanted else [*present]
+        for name in dict.fromkeys(chosen[:MOST_FILES]):
+            path = f"{real}/{name}" if real else name
+            if not _NAME.fullmatch(name):
+                report.remarks.append(f"a file in {folder} has a name that is not taken over")
+                continue
+            if folders.names(path):
+                continue  # a folder
+            try:
+                excerpt = volume.read(path, Bounds())
+            except ProvisionerError as err:
+                if wanted:
+                    report.remarks.append(f"{path} could not be read: {err.message}")
+                continue
+            if b"\0\0\0\0" in excerpt.head[:512] and wanted == set():
+                continue  # binary: somebody's download, not a log
+            yield Document(
+                kind=kind,
+                name=f"logs/{place}/{path}",
+                origin=f"{path} on {place}",
+                text=joined_text(excerpt.head, excerpt.tail, excerpt.size),
+                size=excerpt.size,
+                cut=not excerpt.whole,
+            )
+        if len(chosen) > MOST_FILES:
+            report.remarks.append(f"{folder} holds {len(chosen)} files; {MOST_FILES} were read")
+
+
+class _Folders:
+    """Finds folders whatever their case; Windows does not tell, and NTFS does."""
+
+    def __init__(self, volume: Volume) -> None:
+        self._volume = volume
+        self._names: dict[str, tuple[str, ...]] = {}
+
+    def names(self, folder: str) -> tuple[str, ...]:
+        """What a folder, by its exact name, holds."""
+        if folder not in self._names:
+            self._names[folder] = self._volume.names(folder)
+        return self._names[folder]
+
+    def find(self, folder: str) -> str | None:
+        """The exact name of a folder; None where it is not there."""
+        real = ""
+        for part in filter(None, folder.split("/")):
+            match = next((n for n in self.names(real) if n.lower() == part.lower()), None)
+            if match is None:
+                return None
+            real = f"{real}/{match}" if real else match
+        return real
