@@ -75,6 +75,7 @@ class Mask:
 
     def __call__(self, text: str) -> str:
         """The text with every known secret and everything in a secret's place masked."""
+        text = text.replace("\0", "")
         for form in self._wholes:
             text = text.replace(form, MASK)
         text = _covered(text, self._spans(text))

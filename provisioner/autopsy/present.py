@@ -48,7 +48,8 @@ def page_of(case: Case) -> Page:
     return Page(
         title=case.subject,
         when=time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(case.at)),
-        headline=case.reason or (f"it stands at: {case.stage}" if case.stage else "examined"),
+        headline=case.reason or (f"it stands at: {case.stage}" if case.stage else "a disk"),
+        failed=bool(case.reason),
         stage=case.stage,
         verdict=_explanation(case.verdict) if case.verdict else None,
         others=tuple(_explanation(finding) for finding in case.findings[1:]),
@@ -120,7 +121,7 @@ def _text(document: Document, hits: Mapping[str, set[int]]) -> Text:
     if start and not chosen:
         chosen.append(Line(text=f"[the last {MOST_LINES} of {len(lines):,} lines]"))
     chosen += [_line(lines, n, marked) for n in range(start + 1, len(lines) + 1)]
-    note = f"{len(lines):,} lines, {document.origin}"
+    note = f"{len(lines):,} line{'s' if len(lines) > 1 else ''}, {document.origin}"
     if document.cut:
         note += f"; {document.size:,} bytes, its middle is left out"
     return Text(file=document.name, note=note, lines=tuple(chosen), opened=bool(marked))

@@ -96,7 +96,7 @@ def last_stage(moments: Sequence[Moment]) -> str | None:
     """The key of the last stage; None where none was reported since the last start."""
     stage = None
     for moment in moments:
-        if moment.event == "stage":
+        if moment.event in ("stage", "failed", "stalled") and moment.members.get("stage"):
             stage = _text(moment.members, "stage")
         elif moment.event == "started":
             stage = None

@@ -70,4 +70,4 @@ def _text(data: bytes, encoding: str) -> str:
             return plain(data.decode("utf-8-sig"))
         except UnicodeDecodeError:
             return plain(data.decode("cp1252", "replace"))
-    return plain(data.decode(encoding, "replace"))
+    return plain(data.decode(encoding, "replace").removeprefix("\ufeff"))

@@ -144,8 +144,6 @@ def _documents(volume: Volume, place: str, report: DiskReport) -> Iterator[Docum
             if not _NAME.fullmatch(name):
                 report.remarks.append(f"a file in {folder} has a name that is not taken over")
                 continue
-            if folders.names(path):
-                continue  # a folder
             try:
                 excerpt = volume.read(path, Bounds())
             except ProvisionerError as err:

@@ -40,7 +40,8 @@ class NtfsTools:
             listing = excerpt_of(("ntfsls", "-f", "-q", "-p", f"/{folder}", self._image), LISTING)
         except ProvisionerError:
             return ()
-        return tuple(listing.head.decode("utf-8", "replace").splitlines())
+        names = listing.head.decode("utf-8", "replace").splitlines()
+        return tuple(name for name in names if name not in (".", ".."))
 
     def read(self, path: str, bounds: Bounds) -> Excerpt:
         return excerpt_of(("ntfscat", "-f", "-q", self._image, path), bounds)

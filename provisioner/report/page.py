@@ -70,11 +70,15 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """An autopsy. `headline` is what happened; `verdict` is None where nobody knows why."""
+    """An autopsy. `headline` is what happened, and `failed` whether that is a failure.
+
+    `verdict` is None where nobody knows why.
+    """
 
     title: str
     when: str
     headline: str
+    failed: bool
     stage: str
     verdict: Explanation | None
     others: tuple[Explanation, ...]

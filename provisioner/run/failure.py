@@ -37,6 +37,9 @@ def save_evidence(world: World, plan: MachinePlan, error: GuestError, heard: Hea
     error.autopsy = Autopsy(cause=cause, fix=fix, see="")
     page = write_bundle(case, bundle_folder(world.store.folder.parent, plan.name, at))
     error.autopsy = Autopsy(cause=cause, fix=fix, see=str(page))
+    if error.hint:  # the log goes with the machine, its copy stays
+        copy = str(page.with_name("serial.log"))
+        error.hint = error.hint.replace(str(world.store.serial_log), copy)
 
 
 def _values(world: World, plan: MachinePlan) -> tuple[str, ...]:
