@@ -38,6 +38,9 @@ BIGGEST_PICTURE = 8 << 20
 MOST_DISKS = 4
 BIGGEST_ANSWERS = 1 << 20
 
+_UNHEARD = {"power-on": "power on"}
+"""Stages that no guest reports, in words."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
@@ -75,18 +78,18 @@ def examine_machine(machine: Machine) -> Case:
     _filmstrip(machine.store, moments, gathered)
     stage, ready = last_stage(moments), is_ready(moments)
     lines = event_lines(moments, state=power, reason=machine.reason)
-    heard = bool(serial.strip()) or bool(machine.lines)
+    if stage is None:
+        stage = "firmware" if serial.strip() else "power-on"
     if not ready:
-        lines.append(f"last stage: {stage or ('firmware' if heard else 'power on')}")
+        lines.append(f"last stage: {stage}")
     gathered.documents.append(
         Document(kind=Kind.EVENT, name="events.txt", origin="what was reported", text=_lines(lines))
     )
-    shown = STAGES.get(stage, stage) if stage else "firmware" if heard else "power on"
     case = Case(
         subject=machine.name,
         at=machine.at,
         reason=machine.reason,
-        stage="ready" if ready else shown,
+        stage="ready" if ready else _UNHEARD.get(stage) or STAGES.get(stage, stage),
         moments=moments,
     )
     return _judged(case, gathered)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterable, Mapping
@@ -41,7 +42,7 @@ _ORIGINS = {
 def page_of(case: Case) -> Page:
     """The page of a case."""
     screens = [shot for shot in case.shots if shot.name == "screen.png"]
-    first = next((moment.at for moment in case.moments), None)
+    first = next((m.at - (_elapsed(m) or 0) for m in case.moments), None)
     hits: dict[str, set[int]] = {}
     for finding in case.findings:
         hits.setdefault(finding.document, set()).add(finding.number)
@@ -66,12 +67,23 @@ def page_of(case: Case) -> Page:
     )
 
 
-def elapsed(at: float | None, first: float | None) -> str:
-    """`07:10` since the first moment; nothing where a time is not known."""
-    if at is None or first is None:
-        return ""
-    minutes, seconds = divmod(max(0, int(at - first)), 60)
+def elapsed(at: float | None, first: float | None, known: float | None = None) -> str:
+    """`07:10` since the start; nothing where a time is not known.
+
+    `known` is what the recorder measured with a clock that does not jump.
+    """
+    if known is None:
+        if at is None or first is None or not math.isfinite(at - first):
+            return ""
+        known = at - first
+    minutes, seconds = divmod(max(0, int(known)), 60)
     return f"{minutes:02}:{seconds:02}"
+
+
+def _elapsed(moment: Moment) -> float | None:
+    value = moment.members.get("elapsed")
+    known = isinstance(value, int | float) and math.isfinite(value)
+    return float(value) if known and value is not None else None
 
 
 def _picture(file: str, caption: str, png: bytes) -> Picture:
@@ -93,7 +105,7 @@ def _rows(moments: Iterable[Moment], first: float | None) -> Iterable[Row]:
         if text := words(moment):
             mark = {"failed": "bad", "stalled": "bad", "ready": "good"}.get(moment.event, "")
             yield Row(
-                when=elapsed(moment.at, first),
+                when=elapsed(moment.at, first, _elapsed(moment)),
                 text=text,
                 origin=_ORIGINS[moment.origin],
                 mark=mark,

@@ -14,7 +14,6 @@ from importlib.resources import files
 
 from provisioner.autopsy.case import Document, Finding, Kind
 
-PAGE = "docs/signatures.md"
 LONGEST_VALUE = 120
 """Characters that a log may contribute to a cause."""
 SEEN_LINE = 400

@@ -12,6 +12,8 @@ from provisioner.store.timeline import Moment, Origin
 
 MOST_LINES = 2000
 LONGEST = 1000
+_DETAILS = frozenset({"path", "sha256", "image"})
+"""Of what a guest found in a stage: where its answers are, which image it applies."""
 
 
 def moments_of(serial: bytes, at: float) -> tuple[Moment, ...]:
@@ -63,8 +65,13 @@ def words(moment: Moment) -> str:
             return "the answer disc was ejected"
         case "gap":
             return f"nothing was recorded here: {_text(members, 'reason')}"
+        case "agent":
+            return "the guest agent answers"
+        case "detail":
+            told = (f"{key} {value}" for key, value in members.items() if key in _DETAILS)
+            return ", ".join(told)
         case "ended":
-            return "the recording ended"
+            return f"the recording ended: {_text(members, 'outcome')}"
         case _:  # progress, output, screen, and what a later version writes
             return ""
 
@@ -83,8 +90,6 @@ def event_lines(moments: Iterable[Moment], *, state: str | None, reason: str) ->
                 )
             case "step" if members.get("state") == "start":
                 lines.append(f"running step {_text(members, 'name')}")
-            case "step" if _text(members, "exit_code") != "0":
-                lines.append(f"step {_text(members, 'name')} exited {_text(members, 'exit_code')}")
             case "stalled":
                 lines.append(f"stalled {_text(members, 'stage')}: {_text(members, 'seconds')} s")
             case _:

@@ -103,7 +103,7 @@ def test_a_guest_that_hangs_is_judged_by_its_stage(tmp_path: Path, stage: str) -
             guest.after(number, lambda line=line: guest.write_serial(line))  # type: ignore[misc]
 
     scene.hypervisor.plays("dev", hangs)
-    with pytest.raises(GuestError, match="was not ready within 10 min") as caught:
+    with pytest.raises(GuestError) as caught:
         scene.up()
     (folder,) = (tmp_path / "state" / "failures").iterdir()
     told = json.loads((folder / "autopsy.json").read_text())

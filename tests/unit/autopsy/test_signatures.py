@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import string
 import time
@@ -10,7 +11,9 @@ import pytest
 
 from provisioner.autopsy.case import Document, Kind
 from provisioner.autopsy.signatures import CAUSE, Signature, findings, table
+from provisioner.cli.main import build_parser
 from provisioner.guest.listener import STAGES
+from provisioner.profile.schema import schema
 from tests.unit.autopsy.logs import documents
 
 SAMPLES = [(signature, kind) for signature in table() for kind in signature.kinds]
@@ -48,6 +51,28 @@ def test_a_row_is_complete(signature: Signature) -> None:
     assert signature.cause[0] in string.ascii_letters + '"0123456789'
     assert not signature.cause.endswith(".") and not signature.fix.endswith(".")
     assert re.fullmatch(r"[a-z]+\.[a-z0-9-]+", signature.identifier)
+
+
+def test_what_a_fix_tells_people_to_write_exists() -> None:
+    """Commands parse, keys are keys of a profile."""
+    keys = json.dumps(schema())
+    parser = build_parser()
+    commands = 0
+    for signature in table():
+        for code in re.findall(r"`([^`]+)`", signature.fix):
+            if code.startswith("provisioner "):
+                command = code.split()[1:]
+                needs = {"check": "x.yaml", "plan": "x.yaml", "up": "x.yaml", "lint": "FILE"}
+                if len(command) == 1 and command[0] in needs:
+                    command.append(needs[command[0]])
+                if command[0] in ("inspect", "iso"):
+                    command.append("x.iso")
+                parser.parse_args(command)
+                commands += 1
+            elif re.match(r"(machine|windows|media)\.|bus:|exit_codes|product_key", code):
+                for key in re.findall(r"[a-z_]+(?=[.:]|$)", code.partition("{")[0].rstrip(": ")):
+                    assert f'"{key}"' in keys, code
+    assert commands > 20
 
 
 @pytest.mark.parametrize("stage", STAGES)
