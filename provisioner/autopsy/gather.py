@@ -78,9 +78,11 @@ def examine_machine(machine: Machine) -> Case:
     _filmstrip(machine.store, moments, gathered)
     stage, ready = last_stage(moments), is_ready(moments)
     lines = event_lines(moments, state=power, reason=machine.reason)
-    if stage is None:
-        stage = "firmware" if serial.strip() else "power-on"
-    if not ready:
+    if stage is None and serial.strip():
+        stage = "firmware"
+    if stage is None:  # of a machine that somebody else made we have never listened to anything
+        stage = "power-on" if state is not None else ""
+    if stage and not ready:
         lines.append(f"last stage: {stage}")
     gathered.documents.append(
         Document(kind=Kind.EVENT, name="events.txt", origin="what was reported", text=_lines(lines))

@@ -14,6 +14,7 @@ from provisioner.store.timeline import Moment, Origin
 
 MOST_LINES = 300
 MOST_ROWS = 500
+LONGEST_LINE = 600
 AROUND = 20
 """Lines shown before a finding that stands above the end of its text."""
 
@@ -141,6 +142,8 @@ def _text(document: Document, hits: Mapping[str, set[int]]) -> Text:
 
 def _line(lines: list[str], number: int, marked: set[int]) -> Line:
     text = lines[number - 1]
+    if len(text) > LONGEST_LINE:
+        text = f"{text[:LONGEST_LINE]} [...]"
     if number in marked:
         return Line(text=text, mark="hit")
     return Line(text=text, mark="error" if _ERROR.search(text) else "")

@@ -7,6 +7,7 @@ Where the logs lie: docs/facts/windows-setup.md §9 and §11.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,10 @@ from provisioner.media.window import opened
 MOST_VOLUMES = 8
 MOST_FILES = 64
 """Files of one folder that are read; our own folder has one for each step."""
+OF_MANY = Bounds(head=64 << 10, tail=192 << 10, most=64 << 20, seconds=10)
+"""What is read of each of them."""
+LONGEST = 90.0
+"""Seconds for one volume; a healthy one takes one."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._()-]{0,99}")
 
 _LOGS = ("setuperr.log", "setupact.log")
@@ -132,6 +137,7 @@ def _partitions(layers: tuple[Layer, ...], report: DiskReport) -> list[Partition
 
 def _documents(volume: Volume, place: str, report: DiskReport) -> Iterator[Document]:
     folders = _Folders(volume)
+    deadline = time.monotonic() + LONGEST
     for kind, folder, names in PLACES:
         real = folders.find(folder)
         if real is None:
@@ -141,11 +147,16 @@ def _documents(volume: Volume, place: str, report: DiskReport) -> Iterator[Docum
         chosen = [name for name in present if name.lower() in wanted] if wanted else [*present]
         for name in dict.fromkeys(chosen[:MOST_FILES]):
             path = f"{real}/{name}" if real else name
+            if time.monotonic() > deadline:
+                report.remarks.append(
+                    f"reading took over {LONGEST:.0f} s and was given up at {path}"
+                )
+                return
             if not _NAME.fullmatch(name):
                 report.remarks.append(f"a file in {folder} has a name that is not taken over")
                 continue
             try:
-                excerpt = volume.read(path, Bounds())
+                excerpt = volume.read(path, Bounds() if wanted else OF_MANY)
             except ProvisionerError as err:
                 if wanted:
                     report.remarks.append(f"{path} could not be read: {err.message}")

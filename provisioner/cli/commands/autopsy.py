@@ -55,8 +55,8 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     else:
         folder = bundle_folder(session.environment.state, case.subject, case.at)
     page = write_bundle(case, folder)
-    where = f": it stands at {case.stage}" if case.stage else ""
-    console.result(where or ": examined", heading=case.subject)
+    where = f"it stands at {case.stage}" if case.stage else "examined"
+    console.result(f": {where}", heading=case.subject)
     verdict = case.verdict
     autopsy = Autopsy(
         cause=verdict.cause if verdict else "no known signature was found",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import subprocess
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from provisioner.autopsy.case import Kind
 from provisioner.autopsy.gather import examine_disk
@@ -203,6 +206,17 @@ def test_hostile_chains_are_refused(
     with pytest.raises(ProvisionerError, match=said):
         disk_chain(path)
     assert any(said in remark for remark in read_disk(path, declared=None).remarks)
+
+
+@settings(max_examples=150)
+@given(data=st.binary(max_size=600), start=st.sampled_from([b"", b"QFI\xfb\0\0\0\x03", b"KDMV"]))
+def test_any_header_is_a_chain_or_an_error_of_ours(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, start: bytes
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.img"
+    path.write_bytes(start + data)
+    with contextlib.suppress(ProvisionerError):
+        assert disk_chain(path)[0].path == path
 
 
 def test_a_raw_disk_that_says_it_is_qcow2_stays_raw(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from provisioner.guest.protocol import encode
 from provisioner.plan.steps import DefineDomain
 from provisioner.ports import Picture
 from provisioner.quoting import unattend_password
-from provisioner.store.machine import MachineStore
+from provisioner.store.machine import Generation, MachineState, MachineStore, Phase
 from provisioner.store.timeline import FILE, Moment, Origin, Timeline
 from tests.fakes.guest import FakeGuest
 from tests.integration.canary import leaks_in_files, secret_with
@@ -62,6 +62,19 @@ class Bench:
         host.define(xml)
         host.plays("dev", lambda guest: None)
         host.start("dev")
+
+    def remember(self) -> None:
+        """The machine is one of ours, in the middle of its installation."""
+        generation = Generation(number=1, domain="dev", digest="d", intent={"name": "dev"})
+        self.store.save(
+            MachineState(
+                name="dev",
+                uri="test:///default",
+                phase=Phase.INSTALLING,
+                profile="dev.yaml",
+                current=generation,
+            )
+        )
 
     def happened(self, event: str, at: float = 0, **members_: object) -> None:
         self.timeline.append(
@@ -165,8 +178,19 @@ def test_what_up_itself_says(bench: Bench, reason: str, verdict: str) -> None:
     assert signature(bench.examine(reason=reason)) == verdict
 
 
+def test_a_machine_that_somebody_else_made(bench: Bench) -> None:
+    """Nobody listened to it: that nothing was heard says nothing. Its disk is read all the same."""
+    error = b"2026-11-22 10:00:00, Error IBS  No images are available.\r\n"
+    disk = disks.gpt_disk(bench.folder, {"Windows/Panther/setuperr.log": error})
+    bench.define(disk)
+    case = bench.examine()
+    assert signature(case) == "key.no-images" and len(case.findings) == 1
+    assert any("made elsewhere" in remark for remark in case.remarks)
+
+
 def test_nothing_heard_and_only_firmware(bench: Bench) -> None:
     bench.define()
+    bench.remember()
     assert signature(bench.examine()) == "stage.power-on"
     bench.store.serial_log.write_bytes(b'BdsDxe: starting Boot0001 "UEFI QEMU DVD-ROM"\r\n')
     case = bench.examine()
