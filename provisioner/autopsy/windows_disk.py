@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from provisioner.autopsy.case import Document, Kind
@@ -24,6 +24,7 @@ from provisioner.media.partitions import read_partitions
 from provisioner.media.volumes import recognise
 from provisioner.media.window import opened
 
+MOST_PARTITIONS = 32
 MOST_VOLUMES = 8
 MOST_FILES = 64
 """Files of one folder that are read; our own folder has one for each step."""
@@ -49,6 +50,7 @@ PLACES: tuple[tuple[Kind, str, tuple[str, ...]], ...] = (
     (Kind.ANSWERS, "Windows/System32/Sysprep", ("unattend.xml",)),
     (Kind.ANSWERS, "", ("unattend.xml", "autounattend.xml")),
     (Kind.STEPS, "ProgramData/provisioner", ()),
+    (Kind.STEPS, "ProgramData/provisioner/steps", ()),
 )
 """Kind, folder, names; no names means every file."""
 
@@ -74,8 +76,9 @@ def read_disk(path: Path, *, declared: str | None, prefix: str = "") -> DiskRepo
         report.layout.append(" over ".join(f"{layer.path} ({layer.driver})" for layer in layers))
         partitions = _partitions(layers, report)
         volumes = [each for each in partitions if each.filesystem == "NTFS"][:MOST_VOLUMES]
-        if not volumes:
+        if not volumes and not report.remarks:
             report.remarks.append(f"{path.name} holds no NTFS volume: Setup has written nothing")
+        if not volumes:
             return report
         ranges = [(volume.offset, volume.length) for volume in volumes]
         with exported(layers, ranges) as images:
@@ -106,7 +109,7 @@ def _partitions(layers: tuple[Layer, ...], report: DiskReport) -> list[Partition
             found = table.partitions
             report.remarks += table.remarks
         named = []
-        for partition in found:
+        for partition in found[:MOST_PARTITIONS]:
             length = min(partition.length, window.size - partition.offset) // 512 * 512
             if length <= 0:
                 continue
@@ -121,17 +124,7 @@ def _partitions(layers: tuple[Layer, ...], report: DiskReport) -> list[Partition
                 report.remarks.append(
                     f"partition {partition.number} is encrypted with BitLocker and cannot be read"
                 )
-            named.append(
-                Partition(
-                    number=partition.number,
-                    kind=partition.kind,
-                    name=partition.name,
-                    offset=partition.offset,
-                    length=length,
-                    active=partition.active,
-                    filesystem=system,
-                )
-            )
+            named.append(replace(partition, length=length, filesystem=system))
         return named
 
 

@@ -44,6 +44,7 @@ FILES = {
     "ProgramData/provisioner/first-logon.log": f"net user dev {MARKER}tail\r\n".encode(),
     "ProgramData/provisioner/1 tools.log": b"step tools\r\n",
     "ProgramData/provisioner/-rf.log": b"no",
+    "ProgramData/provisioner/steps/1-tools.1.stdout.log": b"made C:\\Tools\r\n",
     "Users/dev/secret.txt": b"nobody asked for this",
 }
 
