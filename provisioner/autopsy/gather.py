@@ -259,10 +259,10 @@ def _filmstrip(store: MachineStore, moments: Sequence[Moment], gathered: _Gather
     """The pictures that were taken on the way, at most MOST_PICTURES, evenly chosen."""
     stage, taken = "", []
     for moment in moments:
-        if moment.event == "stage":
-            key = str(moment.members.get("stage", ""))
+        if moment.event in ("stage", "screen") and moment.members.get("stage"):
+            key = str(moment.members["stage"])
             stage = STAGES.get(key, key)
-        elif moment.event == "screen":
+        if moment.event == "screen":
             taken.append((moment, stage))
     if len(taken) > MOST_PICTURES:
         step = (len(taken) - 1) / (MOST_PICTURES - 1)
