@@ -14,10 +14,11 @@ from pathlib import Path
 
 from provisioner.autopsy.case import Document, Kind
 from provisioner.autopsy.text import joined_text
-from provisioner.errors import ProvisionerError
+from provisioner.errors import HostError, ProvisionerError
 from provisioner.host.disk_chain import Layer, disk_chain
 from provisioner.host.disk_export import exported
 from provisioner.host.excerpt import Bounds
+from provisioner.host.guestfish import appliance, has_guestfish
 from provisioner.host.ntfs import Volume, ntfs_volume
 from provisioner.media.facts import Partition
 from provisioner.media.partitions import read_partitions
@@ -74,17 +75,12 @@ def read_disk(path: Path, *, declared: str | None, prefix: str = "") -> DiskRepo
     try:
         layers = disk_chain(path, declared)
         report.layout.append(" over ".join(f"{layer.path} ({layer.driver})" for layer in layers))
-        partitions = _partitions(layers, report)
-        volumes = [each for each in partitions if each.filesystem == "NTFS"][:MOST_VOLUMES]
-        if not volumes and not report.remarks:
-            report.remarks.append(f"{path.name} holds no NTFS volume: Setup has written nothing")
-        if not volumes:
-            return report
-        ranges = [(volume.offset, volume.length) for volume in volumes]
-        with exported(layers, ranges) as images:
-            for volume, image in zip(volumes, images, strict=True):
-                place = f"{prefix}p{volume.number}" if volume.number else f"{prefix}volume"
-                report.documents += _documents(ntfs_volume(image), place, report)
+        try:
+            _by_export(layers, prefix, report)
+        except HostError:
+            if not has_guestfish():
+                raise
+            _by_guestfish(layers, prefix, report)
     except ProvisionerError as err:
         hint = f" ({err.hint})" if err.hint else ""
         report.remarks.append(f"{path} could not be read: {err.message}{hint}")
@@ -93,6 +89,43 @@ def read_disk(path: Path, *, declared: str | None, prefix: str = "") -> DiskRepo
     if not report.documents and not report.remarks:
         report.remarks.append(f"no Windows was found on {path.name}")
     return report
+
+
+def _by_export(layers: tuple[Layer, ...], prefix: str, report: DiskReport) -> None:
+    """Through FUSE, in a fraction of a second. HostError where this host cannot."""
+    partitions = _partitions(layers, report)
+    volumes = [each for each in partitions if each.filesystem == "NTFS"][:MOST_VOLUMES]
+    if not volumes:
+        _say_no_volume(report)
+        return
+    ranges = [(volume.offset, volume.length) for volume in volumes]
+    with exported(layers, ranges) as images:
+        for volume, image in zip(volumes, images, strict=True):
+            place = _place(prefix, volume.number)
+            report.documents += _documents(ntfs_volume(image), place, report)
+
+
+def _by_guestfish(layers: tuple[Layer, ...], prefix: str, report: DiskReport) -> None:
+    """Through libguestfs, in a minute or so."""
+    del report.layout[1:]
+    with appliance(layers) as reader:
+        found = reader.volumes()
+        report.layout += [f"{each.device}: {each.filesystem}" for each in found[:MOST_PARTITIONS]]
+        volumes = [each for each in found if each.filesystem == "ntfs"][:MOST_VOLUMES]
+        for volume in volumes:
+            reader.mount(volume)
+            report.documents += _documents(reader, _place(prefix, volume.number), report)
+    if not volumes:
+        _say_no_volume(report)
+
+
+def _say_no_volume(report: DiskReport) -> None:
+    if not report.remarks:
+        report.remarks.append("the disk holds no NTFS volume: Setup has written nothing")
+
+
+def _place(prefix: str, number: int) -> str:
+    return f"{prefix}p{number}" if number else f"{prefix}volume"
 
 
 def _partitions(layers: tuple[Layer, ...], report: DiskReport) -> list[Partition]:

@@ -56,11 +56,10 @@ def excerpt_of(argv: Sequence[str], bounds: Bounds) -> Excerpt:
         raise HostError(f"the program {argv[0]} is not installed")
     limited = ["prlimit", f"--as={MEMORY}", "--core=0"] if shutil.which("prlimit") else []
     process = subprocess.Popen(
-        [*limited, *argv],
+        ["env", "LC_ALL=C.UTF-8", *limited, *argv],  # names as UTF-8, whatever the user's are
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env={**os.environ, "LC_ALL": "C.UTF-8"},
         start_new_session=True,
     )
     try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,62 @@ def test_on_a_terminal(home: Home, disk: Path, columns: int) -> None:
 def test_mistakes(home: Home, arguments: tuple[str, ...], code: int, said: str) -> None:
     done = home.run("autopsy", *arguments)
     assert done.returncode == code and said in done.stderr
+
+
+GUESTFISH = """\
+#!{python}
+# Stands for guestfish 1.48.6, as it was seen to behave: a server that keeps a disk, commands that
+# end it when they fail unless a hyphen stands before them. The volume is a folder.
+import os, pathlib, sys
+here = pathlib.Path(__file__).parent
+words = sys.argv[1:]
+with (here / "asked").open("a") as log:
+    log.write(" ".join(words) + chr(10))
+if "--listen" in words:
+    print("GUESTFISH_PID=4711; export GUESTFISH_PID")
+    sys.exit(0)
+command, *rest = words[2:]
+broken = here / "no-kvm"
+if command == "run" and broken.exists():
+    broken.unlink()
+    sys.exit(1)
+if command == "list-filesystems":
+    print("/dev/sda1: vfat")
+    print("/dev/sda3: ntfs")
+if command in ("-ls", "-download"):
+    path = here / "volume" / rest[0].strip("/")
+    if command == "-ls" and path.is_dir():
+        print(*sorted(os.listdir(path)), sep=chr(10))
+    elif command == "-download" and path.is_file():
+        sys.stdout.buffer.write(path.read_bytes())
+    else:
+        print("libguestfs: error: no such file or directory", file=sys.stderr)
+"""
+
+
+def test_through_guestfish_where_nothing_else_reads_ntfs(tmp_path: Path, disk: Path) -> None:
+    home = Home(tmp_path, {"PATH": str(tmp_path / "bin")})
+    for program in ("env", "prlimit", "setpriv", "qemu-storage-daemon", "fusermount3"):
+        found = shutil.which(program, path="/usr/bin:/bin:/usr/sbin:/sbin")
+        assert found is not None
+        (tmp_path / "bin" / program).symlink_to(found)
+    alone = home.run("autopsy", "--disk", str(disk), "-o", "alone")
+    assert "nothing here reads NTFS" in alone.stderr and "ntfs-3g" in alone.stderr
+
+    fake = tmp_path / "bin" / "guestfish"
+    fake.write_text(GUESTFISH.format(python=sys.executable))
+    fake.chmod(0o755)
+    panther = tmp_path / "bin" / "volume" / "Windows" / "Panther"
+    (panther / "UnattendGC").mkdir(parents=True)
+    (panther / "setuperr.log").write_bytes(LOG)
+    (tmp_path / "bin" / "no-kvm").touch()
+    (event,) = members(home.events("autopsy", "--disk", str(disk), "-o", "out"), "autopsy")
+    assert event["verdict"]["document"] == "logs/p3/Windows/Panther/setuperr.log"
+    assert event["remarks"] == []
+    asked = (tmp_path / "bin" / "asked").read_text().splitlines()
+    first, second = (line for line in asked if "--listen" in line)
+    assert first == second == f"--listen --ro --format=raw -a {disk}"
+    assert asked[-1].endswith("-- exit") and len([a for a in asked if a.endswith(" exit")]) == 2
 
 
 def failed() -> GuestError:
