@@ -306,9 +306,9 @@ def _answers(machine: Machine, state: MachineState | None, gathered: _Gathered) 
         )
     if state is None or state.current.answer_file is None:
         return
-    disc = Path(machine.hypervisor.facts().storage.folder) / state.current.answer_file
     try:
-        with opened(disc) as window:
+        folder = Path(machine.hypervisor.facts().storage.folder)
+        with opened(folder / state.current.answer_file) as window:
             found = read_disc(window)
             for path, extents in (found.files if found else {}).items():
                 if path.lower() != "autounattend.xml":

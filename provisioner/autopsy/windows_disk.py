@@ -170,7 +170,11 @@ def _documents(volume: Volume, place: str, report: DiskReport) -> Iterator[Docum
             continue
         present = folders.names(real)
         wanted = {name.lower() for name in names}
-        chosen = [name for name in present if name.lower() in wanted] if wanted else [*present]
+        chosen = [
+            name
+            for name in present
+            if (name.lower() in wanted if wanted else not name.endswith("/"))
+        ]
         for name in dict.fromkeys(chosen[:MOST_FILES]):
             path = f"{real}/{name}" if real else name
             if time.monotonic() > deadline:
@@ -218,7 +222,8 @@ class _Folders:
         """The exact name of a folder; None where it is not there."""
         real = ""
         for part in filter(None, folder.split("/")):
-            match = next((n for n in self.names(real) if n.lower() == part.lower()), None)
+            there = (name.removesuffix("/") for name in self.names(real))
+            match = next((name for name in there if name.lower() == part.lower()), None)
             if match is None:
                 return None
             real = f"{real}/{match}" if real else match

@@ -130,8 +130,8 @@ def _wait(daemon: subprocess.Popen[bytes], files: Sequence[Path]) -> None:
             assert daemon.stderr is not None
             lines = daemon.stderr.read(8192).decode("utf-8", "replace").strip().splitlines()
             reason = lines[-1].strip() if lines else f"exit code {daemon.returncode}"
-            if "No such file or directory" in reason and "setpriv" in reason:
-                raise HostError("qemu-storage-daemon is not installed", hint=HINT)
+            if "setpriv" in reason or "fuse" in reason.lower():  # it is not the disk's fault
+                raise HostError(f"qemu-storage-daemon cannot be used: {reason}", hint=HINT)
             raise FailedError(f"the disk cannot be opened: {reason}", hint=HINT)
         if all(file.stat().st_dev != home for file in files):
             return

@@ -23,7 +23,10 @@ class Volume(Protocol):
     """One file system, read-only. Paths have `/` between names and none in front."""
 
     def names(self, folder: str) -> tuple[str, ...]:
-        """What a folder holds; empty where it is not there, or cannot be read."""
+        """What a folder holds; empty where it is not there, or cannot be read.
+
+        A folder in it has `/` behind its name, where the program tells.
+        """
 
     def read(self, path: str, bounds: Bounds) -> Excerpt:
         """One file, by its exact path. ProvisionerError where that does not work."""
@@ -37,11 +40,13 @@ class NtfsTools:
 
     def names(self, folder: str) -> tuple[str, ...]:
         try:
-            listing = excerpt_of(("ntfsls", "-f", "-q", "-p", f"/{folder}", self._image), LISTING)
+            listing = excerpt_of(
+                ("ntfsls", "-F", "-f", "-q", "-p", f"/{folder}", self._image), LISTING
+            )
         except ProvisionerError:
             return ()
         names = listing.head.decode("utf-8", "replace").splitlines()
-        return tuple(name for name in names if name not in (".", ".."))
+        return tuple(name for name in names if name not in ("./", "../", ".", ".."))
 
     def read(self, path: str, bounds: Bounds) -> Excerpt:
         return excerpt_of(("ntfscat", "-f", "-q", self._image, path), bounds)
@@ -59,7 +64,9 @@ class SevenZip:
             self._paths = self._listed()
         prefix = f"{folder}/" if folder else ""
         below = (path[len(prefix) :] for path in self._paths if path.startswith(prefix))
-        return tuple(dict.fromkeys(path.partition("/")[0] for path in below if path))
+        cut = (path.partition("/") for path in below if path)
+        names = dict.fromkeys(name + slash for name, slash, _ in cut)
+        return tuple(name for name in names if f"{name}/" not in names)
 
     def read(self, path: str, bounds: Bounds) -> Excerpt:
         # `-spd` takes the name as it is; a leading @ or - would be an option otherwise.

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from provisioner.autopsy.bundle import bundle_folder, write_bundle
 from provisioner.autopsy.gather import Machine, examine_machine
-from provisioner.errors import Autopsy, GuestError, ProvisionerError
+from provisioner.errors import Autopsy, FailedError, GuestError, ProvisionerError
 from provisioner.guest.listener import Heard
 from provisioner.plan.model import MachinePlan
 from provisioner.plan.show import answer_tree, text_files
@@ -20,18 +20,24 @@ def save_evidence(world: World, plan: MachinePlan, error: GuestError, heard: Hea
     written, which is raised then. No secret of the plan is in it, in whatever form a log has it.
     """
     at = world.clock.now()
-    case = examine_machine(
-        Machine(
-            name=plan.name,
-            hypervisor=world.hypervisor,
-            store=world.store,
-            at=at,
-            reason=error.message,
-            secrets=_values(world, plan),
-            answers=tuple(text_files(answer_tree(plan)).items()),
-            lines=tuple(heard.last_lines),
-        )
+    machine = Machine(
+        name=plan.name,
+        hypervisor=world.hypervisor,
+        store=world.store,
+        at=at,
+        reason=error.message,
+        secrets=_values(world, plan),
+        answers=tuple(text_files(answer_tree(plan)).items()),
+        lines=tuple(heard.last_lines),
     )
+    try:
+        case = examine_machine(machine)
+    except (OSError, ProvisionerError):
+        raise
+    except (
+        Exception
+    ) as err:  # what a hostile guest left must not keep its machine from being undone
+        raise FailedError(f"a bug in its autopsy: {type(err).__name__}: {err}") from err
     verdict = case.verdict
     cause, fix = (verdict.cause, verdict.fix) if verdict else ("", "")
     error.autopsy = Autopsy(cause=cause, fix=fix, see="")

@@ -111,6 +111,9 @@ def test_both_readers_of_ntfs_agree(disk: Path) -> None:
             if not name.startswith("-"):
                 assert seven.read(path, Bounds()).head == content
         assert tools.names("nowhere") == () == seven.names("nowhere")
+        own = {"steps/", "first-logon.log", "1 tools.log", "-rf.log"}
+        assert set(tools.names("ProgramData/provisioner")) == own
+        assert set(seven.names("ProgramData/provisioner")) == own
         with pytest.raises(FailedError):
             tools.read("nowhere", Bounds())
 

@@ -381,6 +381,17 @@ def test_up_tells_why_although_nothing_can_be_written(tmp_path: Path) -> None:
     assert scene.hypervisor.domains() == ()
 
 
+def test_a_bug_in_the_autopsy_does_not_keep_the_machine(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.hypervisor.plays("dev", lambda guest: guest.after(9, guest.crash))
+    scene.hypervisor.fails("screenshot", ZeroDivisionError("nobody thought of this"))
+    with pytest.raises(GuestError, match="turned itself off"):
+        scene.up()
+    assert any("a bug in its autopsy: ZeroDivisionError" in line for line in scene.console.warnings)
+    assert scene.hypervisor.domains() == ()
+    assert scene.leaked() == []
+
+
 # --- pictures ------------------------------------------------------------------------------------
 
 
