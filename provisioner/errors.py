@@ -118,10 +118,21 @@ class RefusedError(ProvisionerError):
     exit_code = 5
 
 
+@frozen
+class Autopsy:
+    """Why a guest failed, what to do, and the page that shows it. Empty where nobody knows."""
+
+    cause: str
+    fix: str
+    see: str
+
+
 class GuestError(ProvisionerError):
     """The guest failed, stalled or was not ready in time."""
 
     exit_code = 6
+    autopsy: Autopsy | None = None
+    """What an autopsy found, where there was one."""
 
 
 class InterruptedByUser(ProvisionerError):

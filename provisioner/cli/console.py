@@ -9,12 +9,21 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, TextIO
 
 from provisioner.cli.environment import is_terminal
 from provisioner.cli.layout import cells, table, wrapped
 from provisioner.cli.progress import DELAY, WORTH_TELLING, Transfer
-from provisioner.errors import Place, Problem, ProfileError, ProvisionerError, Severity
+from provisioner.errors import (
+    Autopsy,
+    GuestError,
+    Place,
+    Problem,
+    ProfileError,
+    ProvisionerError,
+    Severity,
+)
 
 REDRAW = 0.25
 """Seconds between two drawings of a progress bar."""
@@ -149,6 +158,9 @@ class TerminalConsole:
         )
         self._source(error.place)
         self._hint(error.hint)
+        if isinstance(error, GuestError) and error.autopsy is not None:
+            for label, text in autopsy_rows(error.autopsy):
+                self._print(self._err, f"  {label:<8} {printable(text)}")
 
     def problems(self, problems: Iterable[Problem]) -> None:
         """Findings as `file:line:col: error[rule]: message`, the line, a caret, a hint."""
@@ -273,13 +285,22 @@ def count_line(problems: Iterable[Problem]) -> str:
     return ", ".join(parts) or "no problems"
 
 
+def autopsy_rows(autopsy: Autopsy) -> tuple[tuple[str, str], ...]:
+    """Cause, fix and page with their labels; what nobody knows is left out."""
+    see = f"{autopsy.see}   screenshot, Setup's logs, timeline" if autopsy.see else ""
+    rows = (("cause", autopsy.cause), ("fix", autopsy.fix), ("see", see))
+    return tuple(row for row in rows if row[1])
+
+
 def _error_members(error: ProvisionerError) -> dict[str, Any]:
+    autopsy = error.autopsy if isinstance(error, GuestError) else None
     return {
         "type": type(error).__name__,
         "exit_code": error.exit_code,
         "message": error.message,
         "hint": error.hint,
         **_place_members(error.place),
+        **({"autopsy": asdict(autopsy)} if autopsy else {}),
     }
 
 

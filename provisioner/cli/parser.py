@@ -27,6 +27,7 @@ COMMANDS = {
     "down": "shut a machine down and keep everything",
     "delete": "remove a machine with its disks",
     "status": "show how a machine is doing",
+    "autopsy": "find out why an installation failed or stands still",
     "list": "list machines, or profiles",
     "connect": "open a machine's screen, Remote Desktop or SSH",
     "drive": "attach or eject a disc of a machine",

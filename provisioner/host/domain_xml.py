@@ -145,3 +145,19 @@ def _load(disk: Element, medium: Medium | None, *, backing: Medium | None, relab
         SubElement(store, "backingStore")
     if not relabel:
         SubElement(source, "seclabel", {"model": "dac", "relabel": "no"})
+
+
+def hard_disks(xml: str) -> tuple[tuple[str, str], ...]:
+    """Path and format (`qcow2`, `raw`) of every hard disk that is a file or a device of this host.
+
+    In file order. FailedError where the text is no domain.
+    """
+    found = []
+    for disk in _parse(xml).iterfind("./devices/disk"):
+        source, driver = disk.find("source"), disk.find("driver")
+        if disk.get("device", "disk") != "disk" or source is None:
+            continue
+        path = source.get("file") or source.get("dev")
+        if path:
+            found.append((path, (driver.get("type") if driver is not None else None) or "raw"))
+    return tuple(found)

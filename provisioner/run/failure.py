@@ -1,37 +1,57 @@
-"""Saves what a failed guest leaves behind before it is undone: the only clue to the reason."""
+"""Examines a failed guest before it is undone, and keeps what it left behind."""
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 
-from provisioner.errors import GuestError, ProvisionerError
+from provisioner.autopsy.bundle import bundle_folder, write_bundle
+from provisioner.autopsy.gather import Machine, examine_machine
+from provisioner.errors import Autopsy, FailedError, GuestError, ProvisionerError
 from provisioner.guest.listener import Heard
 from provisioner.plan.model import MachinePlan
+from provisioner.plan.show import answer_tree, text_files
 from provisioner.run.world import World
 
 
 def save_evidence(world: World, plan: MachinePlan, error: GuestError, heard: Heard) -> None:
-    """Keeps screenshot, serial log, stored XML and the reason in a folder of their own.
+    """Writes the autopsy beside the machines' folders, where it outlives the machine.
 
-    The folder stands beside the machines' and outlives the machine. Nothing in it is secret: the
-    stored XML holds none, and a guest is never told to print one.
+    The error gets cause, fix and the page's path; cause and fix also where the page could not be
+    written, which is raised then. No secret of the plan is in it, in whatever form a log has it.
     """
-    folder = world.store.folder.parent / "failures" / f"{plan.name}-{_stamp(world.clock.now())}"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / "reason.txt").write_text(f"{error.message}\n{error.hint or ''}\n")
-    (folder / "last-lines.txt").write_text("\n".join(heard.last_lines) + "\n")
-    with suppress(ProvisionerError):  # it may have turned itself off, or have no display
-        picture = world.hypervisor.screenshot(plan.name)
-        suffix = "png" if picture.media_type == "image/png" else "ppm"
-        (folder / f"screen.{suffix}").write_bytes(picture.data)
-    with suppress(ProvisionerError):  # where libvirt is gone, the rest is worth keeping
-        (folder / "domain.xml").write_text(world.hypervisor.domain_xml(plan.name))
-    if world.store.serial_log.exists():
-        (folder / "serial.log").write_bytes(world.store.serial_log.read_bytes())
-    kept = f"screenshot, serial log and XML: {folder}"
-    error.hint = f"{error.hint}\n{kept}" if error.hint else kept
+    at = world.clock.now()
+    machine = Machine(
+        name=plan.name,
+        hypervisor=world.hypervisor,
+        store=world.store,
+        at=at,
+        reason=error.message,
+        secrets=_values(world, plan),
+        answers=tuple(text_files(answer_tree(plan)).items()),
+        lines=tuple(heard.last_lines),
+    )
+    try:
+        case = examine_machine(machine)
+    except (OSError, ProvisionerError):
+        raise
+    except (
+        Exception
+    ) as err:  # what a hostile guest left must not keep its machine from being undone
+        raise FailedError(f"a bug in its autopsy: {type(err).__name__}: {err}") from err
+    verdict = case.verdict
+    cause, fix = (verdict.cause, verdict.fix) if verdict else ("", "")
+    error.autopsy = Autopsy(cause=cause, fix=fix, see="")
+    page = write_bundle(case, bundle_folder(world.store.folder.parent, plan.name, at))
+    error.autopsy = Autopsy(cause=cause, fix=fix, see=str(page))
+    if error.hint:  # the log goes with the machine, its copy stays
+        copy = str(page.with_name("serial.log"))
+        error.hint = error.hint.replace(str(world.store.serial_log), copy)
 
 
-def _stamp(now: float) -> str:
-    return time.strftime("%Y%m%d-%H%M%S", time.gmtime(now))
+def _values(world: World, plan: MachinePlan) -> tuple[str, ...]:
+    """The plan's secrets; those that cannot be had now are still masked by their place."""
+    found = []
+    for name, reference in plan.secrets.items():
+        with suppress(ProvisionerError):
+            found.append(world.secrets.resolve(name, reference).reveal())
+    return tuple(found)

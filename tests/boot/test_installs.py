@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.canary import leaks_in_files
 from tests.integration.home import Done, Home
 from tests.integration.leaks import leaks
 from tests.standin.setup.serial_report import parse_report
@@ -187,6 +188,15 @@ def test_uefi_with_overlay_drivers_agent_and_tpm(home: Home, tmp_path: Path) -> 
     assert report["agent"]["installed"] is True
     loaded = {driver["inf"] for driver in report["drivers"] if driver["loaded"]}
     assert {"viostor.inf", "netkvm.inf"} <= loaded
+
+    # Its disk is read while it runs; the cached answers on it hold every password.
+    told = home.json("autopsy", "m1", "-o", "bundle").event("autopsy")
+    bundle = home.work / "bundle"
+    setupact = bundle / "logs/p3/Windows/Panther/setupact.log"
+    assert "image 2 Windows 11 Pro applied" in setupact.read_text()
+    assert "<ComputerName>BOOT-PC" in (setupact.with_name("unattend.xml")).read_text()
+    assert told["verdict"] is None and told["stage"] == "ready"
+    assert leaks_in_files(bundle, [AWKWARD, "Adm1n & Co", generated], may_hold=()) == []
 
     status = home.machine()
     assert (status["phase"], status["state"]) == ("ready", "running")

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from tests.integration.home import Home
 from tests.integration.leaks import leaks
+from tests.standin.setup.serial_report import STAGES
 
 pytestmark = pytest.mark.integration
+
+
+def autopsy_of(folder: Path) -> dict[str, Any]:
+    """What a bundle says to programs."""
+    return dict(json.loads((folder / "autopsy.json").read_text()))
 
 
 def test_ready_when_it_turns_itself_off(home: Home) -> None:
@@ -26,25 +36,48 @@ def test_ready_when_it_says_so(home: Home) -> None:
     assert said, "the guest's own events are passed on"
 
 
-def test_a_guest_that_fails_is_undone_and_leaves_evidence(home: Home) -> None:
-    home.direct_guest("standin.fail=no_room_here")
+def test_a_guest_that_fails_is_undone_and_examined(home: Home) -> None:
+    home.direct_guest("standin.fail=step_'runtime'_exited_1603")
     done = home.run("up", home.profile(), expect=6)
-    assert "no room here" in done.err
+    assert "step 'runtime' exited 1603" in done.err
+    assert "  cause    step 'runtime' failed: the installer met a fatal error (1603)" in done.err
     (folder,) = (home.state / "failures").iterdir()
-    assert str(folder) in done.err
+    assert f"  see      {folder}/index.html" in done.err
     assert folder.stat().st_mode & 0o777 == 0o700
-    files = {path.name for path in folder.iterdir()}
-    assert {"reason.txt", "last-lines.txt", "domain.xml", "serial.log"} <= files
-    assert "no room here" in (folder / "reason.txt").read_text()
+    told = autopsy_of(folder)
+    assert told["verdict"]["signature"] == "step.exited"
+    assert {"index.html", "reason.txt", "domain.xml", "serial.log", "plan.txt", "answers"} <= {
+        path.name for path in folder.iterdir()
+    }
+    assert "exited 1603" in (folder / "reason.txt").read_text()
+    assert dict(told["facts"])["libvirt"] and dict(told["facts"])["QEMU"]
+    # The disk was looked at, although it had nothing on it yet.
+    assert any("holds no NTFS volume" in remark for remark in told["remarks"])
     assert home.json("list").events == []
     assert leaks(home) == []
 
 
-def test_a_guest_that_is_late(home: Home) -> None:
-    home.direct_guest("standin.ready=no", "standin.agent=no")
-    done = home.run("up", home.profile("machine: {ready: {within: 20 s}}\n"), expect=6)
-    assert "was not ready within" in done.err
+def test_a_guest_that_hangs(home: Home) -> None:
+    home.direct_guest("standin.hang=image")
+    done = home.json("up", home.profile("machine: {ready: {within: 20 s}}\n"), expect=6)
+    error = done.event("error")
+    assert "was not ready within" in error["message"]
+    assert error["autopsy"]["cause"].startswith("it stopped while the image was applied")
+    (folder,) = (home.state / "failures").iterdir()
+    assert error["autopsy"]["see"] == str(folder / "index.html")
+    told = autopsy_of(folder)
+    assert told["verdict"]["signature"] == "stage.image"
+    assert "screen.png" in told["pictures"]
     assert home.json("list").events == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_hang_at_each_stage_has_its_verdict(home: Home, stage: str) -> None:
+    home.direct_guest(f"standin.hang={stage}")
+    home.run("up", home.profile("machine: {ready: {within: 20 s}}\n"), expect=6)
+    (folder,) = (home.state / "failures").iterdir()
+    assert autopsy_of(folder)["verdict"]["signature"] == f"stage.{stage}"
 
 
 def test_keep_failed(home: Home) -> None:
@@ -56,6 +89,13 @@ def test_keep_failed(home: Home) -> None:
     again = home.run("up", profile, expect=5)
     assert "failed to install" in again.err and "--replace" in again.err
     assert list(home.state.glob("m1/m1-1.qcow2"))
+
+    told = home.json("autopsy", "m1").event("autopsy")
+    assert "no room here" in told["reason"] and told["verdict"]["signature"] == "stage.first-boot"
+    assert home.run("autopsy", "nobody", expect=4).err
+    deleted = home.run("delete", "m1", "--yes")
+    assert f"kept: 2 autopsies in {home.state / 'failures'}" in deleted.err
+    assert (home.state / "failures").is_dir()
 
 
 def test_replace(home: Home) -> None:

@@ -34,10 +34,12 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"store"}),
     frozenset({"host"}),
     frozenset({"guest"}),
+    frozenset({"report"}),
+    frozenset({"autopsy"}),
     frozenset({"run"}),
     frozenset({"disc", "usb"}),
     frozenset({"lab"}),
-    frozenset({"export", "report"}),
+    frozenset({"export"}),
     frozenset({"cli", "pytest_plugin"}),
 )
 """Rooms, from the one everybody may use to the one nobody may. Not every room is open yet."""
@@ -53,7 +55,9 @@ DOORS: dict[str, frozenset[str]] = {
     "tzlocal": frozenset({"provisioner.profile.cldr"}),
     "jinja2": frozenset({"provisioner.templating"}),
     # Markup is how any room says that a text is escaped already; it does nothing else.
-    "markupsafe": frozenset({"provisioner.templating", "provisioner.plan.domain"}),
+    "markupsafe": frozenset(
+        {"provisioner.templating", "provisioner.plan.domain", "provisioner.report.page"}
+    ),
     "pycdlib": frozenset({"provisioner.image.iso"}),
     "libvirt": frozenset({"provisioner.host"}),
     "libvirt_qemu": frozenset({"provisioner.host"}),

@@ -21,6 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """Names everything, asks, removes."""
+    from provisioner.autopsy.bundle import bundles
     from provisioner.cli.environment import is_terminal
     from provisioner.errors import FailedError, RefusedError
     from provisioner.run.machine import belongings, delete
@@ -38,6 +39,10 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
                 )
         for line in goes:
             console.say(f"  {line}")
+        kept = bundles(session.environment.state, name)
+        if goes and kept:
+            folder = kept[0].parent
+            console.say(f"  kept: {len(kept)} autops{'ies' if len(kept) > 1 else 'y'} in {folder}")
         if goes and not arguments.yes:
             if not is_terminal(sys.stdin):
                 raise RefusedError(
@@ -51,5 +56,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         delete(world, name)
         session.forget(world)
     console.say(f"{name} is removed")
-    console.event("deleted", {"name": name, "removed": list(goes)})
+    console.event(
+        "deleted", {"name": name, "removed": list(goes), "kept": [str(path) for path in kept]}
+    )
     return 0

@@ -14,6 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MARK = "PROVISIONER/1"
+STAGES = (
+    "setup", "answers", "setup-drivers", "disks", "image",
+    "first-boot", "specialize", "oobe", "first-logon", "agent",
+)  # fmt: skip
+"""Everything the stand-in goes through, in its order."""
 REPORT_MARK = "STANDIN-REPORT"
 PIECE_LENGTH = 160
 """Characters of base64 per line: whole lines stay well below 200."""

@@ -96,6 +96,9 @@ def test_a_failed_guest_is_undone_and_its_last_words_are_kept(scene: Scene) -> N
     assert str(folder) in (caught.value.hint or "")
     assert (folder / "screen.png").read_bytes().startswith(b"\x89PNG")
     assert "none" in (folder / "reason.txt").read_text()
+    autopsy = caught.value.autopsy
+    assert autopsy is not None and autopsy.see == str(folder / "index.html")
+    assert "driver" in autopsy.cause
 
 
 def test_a_failed_guest_can_be_kept_and_replaced(scene: Scene) -> None:
