@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from tests.standin.setup import machine, services
 from tests.standin.setup.outcome import SetupStopped
 from tests.standin.setup.screen import Screen
-from tests.standin.setup.serial_report import SerialReport
+from tests.standin.setup.serial_report import STAGES, SerialReport
 
 
 def start_direct(serial: SerialReport, screen: Screen, switches: Mapping[str, str]) -> None:
     """Play a guest whose first logon is about to happen.
 
     Switches: `ready=no` never says ready, `fail=MESSAGE` (blanks as `_`) gives up, `poweroff=1`
-    turns off instead of being ready, `agent=no` starts no agent.
+    turns off instead of being ready, `agent=no` starts no agent, `hang=STAGE` reports all stages
+    up to that one and then does nothing any more, `slow=SECONDS` stays in each of all stages so
+    long.
     """
+    if "hang" in switches or "slow" in switches:
+        _go_through(serial, switches)
     serial.begin("first-boot")
     services.load_all_drivers()
     if "fail" in switches:
@@ -33,3 +38,12 @@ def start_direct(serial: SerialReport, screen: Screen, switches: Mapping[str, st
         serial.ready()
         screen.add("READY")
     services.idle()
+
+
+def _go_through(serial: SerialReport, switches: Mapping[str, str]) -> None:
+    """Report every stage of an installation that does not happen."""
+    for stage in STAGES:
+        serial.begin(stage)
+        if stage == switches.get("hang"):
+            services.idle()
+        time.sleep(float(switches.get("slow", "0")))

@@ -14,6 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MARK = "PROVISIONER/1"
+STAGES = (
+    "setup", "answers", "setup-drivers", "disks", "image",
+    "first-boot", "specialize", "oobe", "first-logon", "agent",
+)  # fmt: skip
+"""Everything the stand-in goes through, in its order."""
 REPORT_MARK = "STANDIN-REPORT"
 PIECE_LENGTH = 160
 """Characters of base64 per line: whole lines stay well below 200."""
@@ -80,6 +85,14 @@ class SerialReport:
         """A stage begins."""
         self.stage = stage
         self._send({"event": "stage", "stage": stage})
+
+    def detail(self, **facts: Any) -> None:
+        """What was found in the present stage."""
+        self._send({"event": "detail", "stage": self.stage, **facts})
+
+    def progress(self, done: int, total: int) -> None:
+        """How far the present stage is, in bytes."""
+        self._send({"event": "progress", "stage": self.stage, "done": done, "total": total})
 
     def ready(self) -> None:
         """Nothing more will be reported."""
