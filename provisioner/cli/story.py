@@ -19,7 +19,8 @@ UNBOUNDED = 78
 """Columns where nobody is looking."""
 COLUMNS = 50
 """From this width on the lines are columns, and below it plain sentences."""
-BAR = 18
+WIDEST_BAR = 18
+NARROWEST_BAR = 6
 ENOUGH = 10.0
 """Seconds left below which nobody needs to be told."""
 
@@ -88,8 +89,9 @@ class Story:
         numbers = self._numbers(now)
         for shown in (numbers, numbers[:2], numbers[:1], []):
             text = start + "  ".join([name, *shown])
-            if cells(text) + BAR + 2 <= width and shown and self._share() is not None:
-                return start + "  ".join([name, self._bar(), *shown])
+            room = min(WIDEST_BAR, width - cells(text) - 2)
+            if room >= NARROWEST_BAR and shown and (share := self._share()) is not None:
+                return start + "  ".join([name, self._bar(share, room), *shown])
             if cells(text) <= width:
                 return text
         if numbers:
@@ -133,9 +135,9 @@ class Story:
             return None
         return min(1.0, max(0.0, self._done / self._total))
 
-    def _bar(self) -> str:
-        filled = int(BAR * (self._share() or 0.0))
-        return self._signs["bar"] * filled + self._signs["rest"] * (BAR - filled)
+    def _bar(self, share: float, width: int) -> str:
+        filled = int(width * share)
+        return self._signs["bar"] * filled + self._signs["rest"] * (width - filled)
 
     def _enter(self, members: Mapping[str, Any], width: int | None) -> list[str]:
         stage = str(members.get("stage", ""))

@@ -110,6 +110,7 @@ class Listener:
 
     def resume(self, position: SerialPosition) -> str | None:
         """Reads on where an earlier listener stopped; why something is missing, if it is."""
+        self._numbering.resume()
         return self._log.resume(position)
 
     def hear(self) -> tuple[News, ...]:

@@ -158,8 +158,12 @@ class Numbering:
     """
 
     def __init__(self) -> None:
-        self.last = 0
+        self.last: int | None = 0
         self._seen: OrderedDict[int, int] = OrderedDict()
+
+    def resume(self) -> None:
+        """Others have heard the beginning: the next frame may have any number."""
+        self.last = None
 
     def new_boot(self) -> None:
         """The firmware has started again: numbers count from 1, and nothing is a replay."""
@@ -174,7 +178,7 @@ class Numbering:
         missing = 0
         if frame.sequence == 1:
             self.new_boot()
-        elif frame.sequence > self.last + 1:
+        elif self.last is not None and frame.sequence > self.last + 1:
             missing = frame.sequence - self.last - 1
         self._seen[frame.sequence] = mark
         while len(self._seen) > REMEMBERED:

@@ -204,7 +204,7 @@ def learning_keys(plan: MachinePlan) -> tuple[str, ...]:
         and path not in ("name", "domain", "windows.computer_name")
     }
     discs = {path: value for path, value in wish.items() if path.endswith(".fingerprint")}
-    return digest(wish), digest(discs)
+    return (digest(wish), digest(discs)) if discs else (digest(wish),)
 
 
 def _started(plan: MachinePlan, world: World) -> float:

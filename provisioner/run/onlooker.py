@@ -50,6 +50,12 @@ class Onlooker:
 
         None where the machine was undone. GuestError where the guest failed or stalled.
         """
+        try:
+            return self._watch()
+        finally:
+            self._follower.close()
+
+    def _watch(self) -> Phase | None:
         look, phase = 0.0, Phase.INSTALLING
         while True:
             self._tell()

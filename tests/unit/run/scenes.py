@@ -141,6 +141,7 @@ class Scene:
     keys: bool = False
     edition: str = "Professional"
     patience: float | None = None
+    within: float = 600
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -223,7 +224,7 @@ class Scene:
             DefineDomain(name="dev", xml=xml, summary="2 CPUs"),
             StartDomain(name="dev", accelerator="KVM"),
             *([PassBootPrompt(name="dev", target="sdb", reason="a test")] if self.keys else []),
-            WaitReady(name="dev", when=self.when, within=600),
+            WaitReady(name="dev", when=self.when, within=self.within),
             RemoveAnswerDisc(name="dev", target="sdc", file_name=f"{stem}-answers.iso"),
         ]
         return MachinePlan(
