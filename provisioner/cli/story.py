@@ -87,11 +87,13 @@ class Story:
         start = f"  {clock}  {self._signs['begun']} " if width >= COLUMNS else f"{clock} "
         name = self._step or words(self.stage)
         numbers = self._numbers(now)
-        for shown in (numbers, numbers[:2], numbers[:1], []):
-            text = start + "  ".join([name, *shown])
+        for most in range(len(numbers), 0, -1) if self._share() is not None else ():
+            text = start + "  ".join([name, *numbers[:most]])
             room = min(WIDEST_BAR, width - cells(text) - 2)
-            if room >= NARROWEST_BAR and shown and (share := self._share()) is not None:
-                return start + "  ".join([name, self._bar(share, room), *shown])
+            if room >= NARROWEST_BAR:
+                return start + "  ".join([name, self._bar(room), *numbers[:most]])
+        for most in range(len(numbers), -1, -1):
+            text = start + "  ".join([name, *numbers[:most]])
             if cells(text) <= width:
                 return text
         if numbers:
@@ -111,32 +113,28 @@ class Story:
             numbers.append(f"{amount(self._rate)}/s")
         if not numbers:
             numbers.append(duration(spent))
-        if left := self._left(spent):
-            numbers.append(left)
+        usual = _pair(self._usual.get(self.stage))
+        left = self._left(spent, usual)
+        if left is not None and left > ENOUGH:
+            numbers.append(f"~{left / 60:.0f} min left" if left >= 90 else f"~{left:.0f} s left")
+        if usual and not self._step:
+            numbers.append(f"(usually {_about(usual)})")
         return numbers
 
-    def _left(self, spent: float) -> str:
-        usual = _pair(self._usual.get(self.stage))
-        said = f"usually {_about(usual)}" if usual else ""
-        left: float | None = None
+    def _left(self, spent: float, usual: tuple[float, float] | None) -> float | None:
+        if self._step:
+            return None
         if self._rate and self._total and self._done is not None:
-            left = (self._total - self._done) / self._rate
-        elif usual:
-            left = usual[0] - spent
-        if left is None or self._step:
-            return said
-        if left > ENOUGH:
-            rough = f"~{left / 60:.0f} min left" if left >= 90 else f"~{left:.0f} s left"
-            return f"{rough} ({said})" if said else rough
-        return f"({said})" if said else ""
+            return (self._total - self._done) / self._rate
+        return usual[0] - spent if usual else None
 
     def _share(self) -> float | None:
         if self._done is None or not self._total or self._step:
             return None
         return min(1.0, max(0.0, self._done / self._total))
 
-    def _bar(self, share: float, width: int) -> str:
-        filled = int(width * share)
+    def _bar(self, width: int) -> str:
+        filled = int(width * (self._share() or 0.0))
         return self._signs["bar"] * filled + self._signs["rest"] * (width - filled)
 
     def _enter(self, members: Mapping[str, Any], width: int | None) -> list[str]:
