@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import commands, discs, inspecting, main_job, many
+from benchmarks import commands, discs, inspecting, main_job, many, watching
 from benchmarks.measure import Row
 from benchmarks.workshop import Workshop, opened
 
@@ -16,6 +16,7 @@ ALL: dict[str, Callable[[Workshop], Iterator[Row]]] = {
     "many": many.rows,
     "inspecting": inspecting.rows,
     "main-job": main_job.rows,
+    "watching": watching.rows,
 }
 
 

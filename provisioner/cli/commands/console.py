@@ -2,7 +2,7 @@
 
 Ctrl-] ends it. Without a terminal, with --json or with --read-only, and where QEMU runs as somebody
 else, the log of the port is followed instead. The display is another thing: `connect` opens it, and
-`connect --with viewer --print` tells virt-viewer's command line.
+with its option --print tells the command line of virt-viewer.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `screenshot`."""
     machine_name(parser)
     output_file(
-        parser, meaning="the picture; default: NAME.png; `-`: standard output", suffix=".png"
+        parser, meaning="the picture, or - for standard output; default: NAME.png", suffix=".png"
     )
     connect_option(parser)
 
