@@ -85,7 +85,7 @@ class Story:
         now = max(self.elapsed, elapsed)
         clock = _clock(self.since if width >= COLUMNS else now)
         start = f"  {clock}  {self._signs['begun']} " if width >= COLUMNS else f"{clock} "
-        name = self._step or words(self.stage)
+        name = " ".join((self._step or words(self.stage)).split())
         numbers = self._numbers(now)
         for most in range(len(numbers), 0, -1) if self._share() is not None else ():
             text = start + "  ".join([name, *numbers[:most]])
@@ -245,7 +245,11 @@ class Story:
         return [self._line(sign, self.elapsed, text, origin, width)]
 
     def _line(self, sign: str, at: float, text: str, origin: str, width: int | None) -> str:
-        """`  00:21  ● Setup found our answers                       reported`."""
+        """`  00:21  ● Setup found our answers                       reported`.
+
+        A guest that puts line breaks into its words writes no line of ours.
+        """
+        text = " ".join(text.split())
         origin = origin if origin in ("reported", "inferred") else ""
         if width is not None and width < COLUMNS:
             return f"{_clock(at)} {self._signs[sign]} {text}" + (f" ({origin})" if origin else "")

@@ -47,6 +47,8 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     session.console.event("watch", {"name": store.name, "phase": phase.value if phase else None})
     if phase is None:
         session.console.say(f"{store.name} is gone: it was undone or deleted")
-    elif phase in (Phase.READY, Phase.FAILED):
+    elif phase is Phase.BUILDING:
+        session.console.say(f"{store.name} was interrupted before it was started")
+    elif phase is not Phase.INSTALLING:
         session.console.say(f"{store.name}: {phase.value}")
     return 6 if phase is Phase.FAILED else 0

@@ -1,4 +1,4 @@
-"""The one line that Windows PE may write: cmd's echo gives a frame that both sides' readers take."""
+"""The one line that Windows PE may write: cmd's echo gives a frame that both readers take."""
 
 from __future__ import annotations
 

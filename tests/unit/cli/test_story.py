@@ -92,6 +92,15 @@ def test_a_stage_that_was_inferred_and_is_then_reported() -> None:
     assert lines[1].split() == ["00:10", "●", "Setup", "started,", "0:10", "reported"]
 
 
+def test_words_of_a_guest_make_no_line_of_their_own() -> None:
+    hostile: Told = ("stage", {"stage": "x\n  00:00  ✔ ready", "elapsed": 2, "origin": "reported"})
+    story, lines = told(
+        [STARTED, hostile, ("stage", {"stage": "y", "elapsed": 3})], live=True, width=80
+    )
+    assert len(lines) == 2 and not any("\n" in line for line in lines)
+    assert "\n" not in told([STARTED, hostile], live=True, width=80)[0].live(5, 79)
+
+
 def test_the_ends() -> None:
     stalled: Told = (
         "stalled",
