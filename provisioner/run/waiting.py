@@ -117,25 +117,22 @@ def pass_boot_prompt(step: PassBootPrompt, guest: Guest) -> None:
     GuestError when three boots in a row read nothing.
     """
     hypervisor, clock = guest.world.hypervisor, guest.world.clock
+    libvirt = _Libvirt(guest)
     for boot in range(1, BOOTS + 1):
         before = _reads(guest, step)
         begun = clock.monotonic()
         while clock.monotonic() - begun < PROMPT_LIMIT:
-            guest.watch.look()
-            heard = guest.listener.heard
-            if _reads(guest, step) - before > LOADING:
-                guest.world.console.say(moment(guest, "the disc boots: key press answered"))
-                return
-            if heard.verdict is Verdict.NOTHING_BOOTABLE:
-                break  # the prompt gave up; only a fresh boot asks again
-            _stop_at_verdict(guest)
-            _stop_when_off(guest, step.name)
-            asked = heard.prompted or any(attempt.optical for attempt in heard.attempts)
-            silent = not heard.anything and clock.monotonic() - begun > SILENT_FIRMWARE
-            if asked or silent:
-                _press_key(guest, step)
-                clock.sleep(KEY_PAUSE)
-            else:
+            try:
+                guest.watch.look()
+                if _reads(guest, step) - before > LOADING:
+                    guest.world.console.say(moment(guest, "the disc boots: key press answered"))
+                    return
+                if guest.listener.heard.verdict is Verdict.NOTHING_BOOTABLE:
+                    break  # the prompt gave up; only a fresh boot asks again
+                clock.sleep(_press_if_asked(step, guest, begun))
+                libvirt.answered()
+            except (ConnectionLost, HostError) as err:
+                libvirt.failed(err)
                 clock.sleep(POLL)
         if boot < BOOTS:
             guest.world.console.warn(moment(guest, "the boot prompt was missed; once more"))
@@ -147,6 +144,19 @@ def pass_boot_prompt(step: PassBootPrompt, guest: Guest) -> None:
         f"{BOOTS} boots",
         hint="look at its display (`provisioner status`), and check that the disc is bootable",
     )
+
+
+def _press_if_asked(step: PassBootPrompt, guest: Guest, begun: float) -> float:
+    """Presses a key where somebody waits for one; how long to sleep then."""
+    _stop_at_verdict(guest)
+    _stop_when_off(guest, step.name)
+    heard = guest.listener.heard
+    asked = heard.prompted or any(attempt.optical for attempt in heard.attempts)
+    silent = not heard.anything and guest.world.clock.monotonic() - begun > SILENT_FIRMWARE
+    if not asked and not silent:
+        return POLL
+    _press_key(guest, step)
+    return KEY_PAUSE
 
 
 def wait_ready(step: WaitReady, guest: Guest) -> None:

@@ -79,7 +79,6 @@ class Watch:
         self._screen = _Every(LOOK)
         self._agent = _Every(AGENT)
         self._progress = _Every(PROGRESS)
-        self._image_began = 0
         self._counted_at: float | None = None
         self._usual_bytes: int | None = None
         self._step_limit: float | None = None

@@ -94,7 +94,7 @@ def test_a_stage_that_was_inferred_and_is_then_reported() -> None:
 
 def test_words_of_a_guest_make_no_line_of_their_own() -> None:
     hostile: Told = ("stage", {"stage": "x\n  00:00  ✔ ready", "elapsed": 2, "origin": "reported"})
-    story, lines = told(
+    _, lines = told(
         [STARTED, hostile, ("stage", {"stage": "y", "elapsed": 3})], live=True, width=80
     )
     assert len(lines) == 2 and not any("\n" in line for line in lines)

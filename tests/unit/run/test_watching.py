@@ -189,6 +189,14 @@ def test_libvirt_is_started_anew_in_the_middle(scene: Scene) -> None:
     assert gap["reason"] == "libvirt did not answer"
 
 
+def test_libvirt_is_started_anew_while_a_key_is_to_be_pressed(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, keys=True)
+    scene.hypervisor.fails("send_keys", ConnectionLost("cannot press: gone"))
+    scene.hypervisor.fails("block_counters", ConnectionLost("cannot read: gone"), on_call=6)
+    assert scene.up() is Outcome.INSTALLED
+    assert told(scene, "gap")[0]["reason"] == "libvirt did not answer"
+
+
 def test_libvirt_that_does_not_come_back_ends_the_wait_and_undoes_nothing(scene: Scene) -> None:
     scene.hypervisor.plays("dev", lambda guest: None)
     for call in range(6, 2000):
