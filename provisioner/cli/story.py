@@ -106,13 +106,9 @@ class Story:
     def _numbers(self, now: float) -> list[str]:
         """What is known of the running stage, the most important first."""
         share, spent = self._share(), now - self.since
-        numbers = []
-        if share is not None:
-            numbers.append(f"{int(100 * share):2} %")
-        if self._rate:
+        numbers = [duration(spent) if share is None else f"{int(100 * share):2} %"]
+        if self._rate and not self._step:
             numbers.append(f"{amount(self._rate)}/s")
-        if not numbers:
-            numbers.append(duration(spent))
         usual = _pair(self._usual.get(self.stage))
         left = self._left(spent, usual)
         if left is not None and left > ENOUGH:

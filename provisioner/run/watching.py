@@ -16,6 +16,7 @@ from provisioner.guest.listener import Listener, News, failure_words
 from provisioner.guest.protocol import Frame
 from provisioner.guest.screen import mark
 from provisioner.guest.stages import STEP_PATIENCE
+from provisioner.guest.throughput import Throughput
 from provisioner.host.domain_xml import disk_targets, is_emulated
 from provisioner.ports import Picture, SerialPosition
 from provisioner.run.recorder import Recorder
@@ -79,11 +80,9 @@ class Watch:
         self._screen = _Every(LOOK)
         self._agent = _Every(AGENT)
         self._progress = _Every(PROGRESS)
-        self._counted_at: float | None = None
-        self._usual_bytes: int | None = None
+        self._throughput = Throughput()
         self._step_limit: float | None = None
         self._serial_lost = False
-        self._own_progress = False
 
     @property
     def stage(self) -> str:
@@ -93,7 +92,7 @@ class Watch:
     def started(self, members: dict[str, Any]) -> None:
         """The machine was powered on by us."""
         usual = members.get("usual_bytes")
-        self._usual_bytes = usual if isinstance(usual, int) else None
+        self._throughput.usual_bytes = usual if isinstance(usual, int) else None
         self.recorder.note("started", members)
 
     def resume(self) -> None:
@@ -203,9 +202,10 @@ class Watch:
                 running = frame.text("state") == "start"
                 self._step_limit = max(STEP_PATIENCE, (limit or 0) + 60.0) if running else None
             case "progress":
-                self._own_progress = True
-                if not self._progress.now(now) and members.get("done") != members.get("total"):
+                done = frame.number("done")
+                if not self._progress.now(now) and done != frame.number("total"):
                     return
+                members = self._throughput.reported(members, done, now=now)
             case "detail" | "output" | "warning" | "failed" | "ready":
                 pass
             case _:
@@ -220,22 +220,10 @@ class Watch:
             return
         before = self.inference.counters
         self._pulse.counted(before, counters, now=now)
-        seconds = now - self._counted_at if self._counted_at is not None else None
-        self._counted_at = now
         self._concluded(self.inference.count(counters))
-        moved = counters.disc_read - before.disc_read
-        if self.stage == "image" and not self._own_progress and moved > 0 and seconds:
-            total = self._usual_bytes
-            self.recorder.note(
-                "progress",
-                {
-                    "stage": "image",
-                    "done": counters.disc_read,
-                    "total": max(total, counters.disc_read) if total else None,
-                    "rate": round(moved / seconds),
-                },
-                origin=Origin.INFERRED,
-            )
+        progress = self._throughput.counted(self.stage, before, counters, now=now)
+        if progress is not None:
+            self.recorder.note("progress", progress, origin=Origin.INFERRED)
 
     def _counters(self) -> Counters | None:
         discs, disks = self._known_targets()
@@ -298,7 +286,7 @@ class Watch:
         self._film()
 
     def _entered(self, stage: str) -> None:
-        self._own_progress = False
+        self._throughput.entered()
         if stage != "steps":
             self._step_limit = None
 
@@ -320,7 +308,7 @@ class Watch:
         match moment.event:
             case "started":
                 usual = members.get("usual_bytes")
-                self._usual_bytes = usual if isinstance(usual, int) else None
+                self._throughput.usual_bytes = usual if isinstance(usual, int) else None
             case "stage" if moment.origin is Origin.REPORTED:
                 heard.talks, heard.reported = True, str(members.get("stage", ""))
                 self.inference.report(heard.reported)

@@ -142,8 +142,12 @@ def require_timeline(home: Home, report: Mapping[str, Any], done: Done) -> None:
         driver["inf"] for driver in report["drivers"] if driver["loaded"]
     ]
     assert found["image"]["image"] == f"{report['image']['index']} {report['image']['name']}"
-    progress = [event for event in recorded if event["event"] == "progress"]
-    assert progress and progress[-1]["origin"] == "reported"
+    progress = [
+        event
+        for event in recorded
+        if event["event"] == "progress" and event["origin"] == "reported"
+    ]
+    assert progress and {event["stage"] for event in progress} == {"image"}
     assert 0 < progress[0]["done"] <= progress[-1]["done"] == progress[-1]["total"]
     assert [event["origin"] for event in recorded if event["event"] == "reboot"] == ["inferred"]
     assert not [event for event in recorded if event["event"] == "gap"]
