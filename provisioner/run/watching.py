@@ -93,6 +93,7 @@ class Watch:
         """The machine was powered on by us."""
         usual = members.get("usual_bytes")
         self._throughput.usual_bytes = usual if isinstance(usual, int) else None
+        self.forgive()
         self.recorder.note("started", members)
 
     def resume(self) -> None:
