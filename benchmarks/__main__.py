@@ -6,7 +6,17 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import commands, discs, inspecting, iso, linting, main_job, many, usb_device
+from benchmarks import (
+    commands,
+    discs,
+    inspecting,
+    iso,
+    linting,
+    main_job,
+    many,
+    usb_device,
+    watching,
+)
 from benchmarks.measure import Row
 from benchmarks.workshop import Workshop, opened
 
@@ -19,6 +29,7 @@ ALL: dict[str, Callable[[Workshop], Iterator[Row]]] = {
     "iso": iso.rows,
     "usb-device": usb_device.rows,
     "main-job": main_job.rows,
+    "watching": watching.rows,
 }
 
 

@@ -112,6 +112,10 @@ class FailedError(ProvisionerError):
     exit_code = 4
 
 
+class ConnectionLost(FailedError):
+    """libvirt went away in the middle of a call; the next call connects anew."""
+
+
 class RefusedError(ProvisionerError):
     """Refused for safety: going on could destroy something that is not ours."""
 
@@ -133,6 +137,27 @@ class GuestError(ProvisionerError):
     exit_code = 6
     autopsy: Autopsy | None = None
     """What an autopsy found, where there was one."""
+
+
+class GuestStalled(GuestError):
+    """The guest gave no evidence of progress for longer than its stage usually lets it."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        stage: str = "",
+        seconds: float = 0.0,
+        looked_at: Sequence[str] = (),
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.stage = stage
+        """Its name as in docs/protocol.md."""
+        self.seconds = seconds
+        """How long nothing was seen."""
+        self.looked_at = tuple(looked_at)
+        """What was watched in vain, in words: `disc reads`, `the screen`."""
 
 
 class InterruptedByUser(ProvisionerError):

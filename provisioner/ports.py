@@ -191,6 +191,9 @@ class Hypervisor(Protocol):
     def addresses(self, name: str) -> Sequence[str]:
         """IPv4 and IPv6 addresses of the guest (agent, then leases), without loopback."""
 
+    def serial_port(self, name: str) -> str | None:
+        """The terminal device at the other end of a running domain's first serial port."""
+
     def display(self, name: str) -> str | None:
         """Where a viewer finds the display of a running domain, as `vnc://127.0.0.1:5900`."""
 
@@ -236,11 +239,25 @@ class SecretStore(Protocol):
         """HMAC-SHA256 under the machine's own key, hexadecimal: tells change without the value."""
 
 
+@frozen
+class SerialPosition:
+    """A place in a serial log: which file (its inode; a rotated log is another), and the offset."""
+
+    file: int
+    offset: int
+
+
 class SerialLog(Protocol):
     """What the guest wrote to its first serial port, as it grows."""
 
     def read_new(self) -> bytes:
-        """Everything since the last call; empty when there is nothing new."""
+        """What came since the last call, a bounded piece of it; empty when nothing is new."""
+
+    def position(self) -> SerialPosition:
+        """Where the next call reads on."""
+
+    def resume(self, position: SerialPosition) -> str | None:
+        """Reads on from where another reader stopped; why something is lost, None if nothing is."""
 
 
 class Console(Protocol):
@@ -257,3 +274,12 @@ class Console(Protocol):
 
     def event(self, name: str, members: Mapping[str, Any]) -> None:
         """The same for programs (`--json`)."""
+
+    def moment(self, event: str, members: Mapping[str, Any]) -> None:
+        """One moment of an installation's timeline (`store.timeline`), for both.
+
+        `members` has `elapsed` (seconds since the start) and `origin` besides the event's own.
+        """
+
+    def pulse(self, elapsed: float) -> None:
+        """Time goes on: whoever shows a running stage may draw it anew."""

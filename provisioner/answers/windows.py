@@ -5,6 +5,7 @@ Everything is decided here; the templates only place it.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -99,7 +100,10 @@ def answer_context(
         "time_zone": windows.locale.timezone.windows_id,
         "layout": layout,
         "image_index": edition.index,
-        "setup_commands": [_lab_config(value) for value in LAB_CONFIG] if bypass else [],
+        "setup_commands": [
+            *([_report_from_setup()] if reports_from_setup(profile, edition) else []),
+            *([_lab_config(value) for value in LAB_CONFIG] if bypass else []),
+        ],
         "own_setup_key": key.setup_key if own else None,
         "setup_key": None if own else key.setup_key,
         "activation_key": key.activation,
@@ -155,6 +159,22 @@ def script_context(
         "disable_administrator": server and not enabled,
         "power_off": ready_when(profile, agent=has_agent) == "power-off",
     }
+
+
+def reports_from_setup(profile: Profile, edition: Edition) -> bool:
+    """Whether somebody listens to COM1, and there is one: arm64 boards have none."""
+    return profile.metal is None and edition.architecture == "amd64"
+
+
+def _report_from_setup() -> str:
+    """Writes the frame of docs/protocol.md that says: Setup has found and read this file.
+
+    A frame that never changes needs nothing to compute it. Whether Windows PE has COM1 is unproven
+    (docs/facts/windows-setup.md §9); where it has none the command fails, and the host infers.
+    """
+    payload = '{"event":"stage","stage":"answers"}'
+    crc = zlib.crc32(f"1 {payload}".encode())
+    return f"cmd.exe /d /c echo PROVISIONER/1 1 {crc:08x} {payload}>COM1"
 
 
 def _lab_config(value: str) -> str:

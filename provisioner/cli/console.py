@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from provisioner.cli.environment import is_terminal
 from provisioner.cli.layout import cells, table, wrapped
 from provisioner.cli.progress import DELAY, WORTH_TELLING, Transfer
+from provisioner.cli.story import Story
 from provisioner.errors import (
     Autopsy,
     GuestError,
@@ -27,6 +28,9 @@ from provisioner.errors import (
 
 REDRAW = 0.25
 """Seconds between two drawings of a progress bar."""
+
+STAGE_REDRAW = 0.5
+"""The same for a stage of an installation, which may take hours."""
 
 NARROWEST = 16
 """A terminal that says it is narrower is taken for this wide."""
@@ -65,6 +69,7 @@ class TerminalConsole:
         self._drawn = False
         self._last = 0.0
         self._transfers: dict[str, Transfer] = {}
+        self._story: Story | None = None
 
     def use_colour(self, wanted: bool | None) -> None:
         """Decides anew, once the configuration is read."""
@@ -143,6 +148,32 @@ class TerminalConsole:
             # The last column stays free: a line that fills it wraps on some terminals.
             width = (_width(self._err) or NARROWEST) - 1
             _write(self._err, f"\r\x1b[K{printable(transfer.line(width))}")
+
+    def moment(self, event: str, members: Mapping[str, Any]) -> None:
+        """One moment of an installation: its line of the story, or its JSON object."""
+        if self.as_json:
+            self.event(event, members)
+            return
+        for line in self._told().take(event, members, _width(self._err)):
+            self._print(self._err, printable(line))
+
+    def pulse(self, elapsed: float) -> None:
+        """Draws the running stage anew, where a person is looking."""
+        if not self._live or self._story is None:
+            return
+        now = self._clock()
+        if now - self._last < STAGE_REDRAW:
+            return
+        self._last = now
+        line = self._story.live(elapsed, (_width(self._err) or NARROWEST) - 1)
+        if line:
+            self._drawn = True
+            _write(self._err, f"\r\x1b[K{printable(line)}")
+
+    def _told(self) -> Story:
+        if self._story is None:
+            self._story = Story(live=self._live, plain=not _takes(self._err, "●◐█░✔✘·±…"))
+        return self._story
 
     def error(self, error: ProvisionerError) -> None:
         """An error with its place and hint; every problem of a profile."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from provisioner.errors import UsageError
 from provisioner.frozen import frozen
 
 
@@ -31,6 +32,22 @@ class Environment:
         """SOURCE_DATE_EPOCH, where it is set to a number."""
         text = self.variables.get("SOURCE_DATE_EPOCH", "")
         return int(text) if text.isascii() and text.isdigit() else None
+
+    @property
+    def stall_after(self) -> float | None:
+        """PROVISIONER_STALL_AFTER in seconds, where it is set; 0 is never. UsageError otherwise."""
+        text = self.variables.get("PROVISIONER_STALL_AFTER", "")
+        if not text:
+            return None
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = -1.0
+        if not 0 <= seconds < 1e9:
+            raise UsageError(
+                f"PROVISIONER_STALL_AFTER is {text!r}", hint="it is a number of seconds; 0 is never"
+            )
+        return seconds
 
 
 def read_environment() -> Environment:

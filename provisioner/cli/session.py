@@ -262,6 +262,7 @@ class Session:
             serial=FileSerialLog(store.serial_log),
             console=self.console,
             store=store,
+            patience=self.environment.stall_after,
         )
 
     def machine_run(

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from provisioner.errors import ProvisionerError
 
 if TYPE_CHECKING:
+    from provisioner.cli.story import Story
     from provisioner.run.world import World
+    from provisioner.store.machine import MachineStore
+    from provisioner.store.timeline import Moment
 
 
 def status(world: World) -> dict[str, Any]:
@@ -24,6 +27,7 @@ def status(world: World) -> dict[str, Any]:
         "uri": state.uri if state else world.hypervisor.facts().uri,
         "reason": state.reason if state else None,
         "seconds": _seconds(state.started, state.finished) if state else None,
+        "installation": installation(world.store) if state else None,
         "users": list(state.users) if state else [],
         "forwards": {f.service: f.host_port for f in state.current.forwards} if state else {},
         "drives": [
@@ -31,6 +35,41 @@ def status(world: World) -> dict[str, Any]:
             for drive in drives
         ],
     }
+
+
+def installation(store: MachineStore) -> dict[str, Any] | None:
+    """How far an installation is, from its timeline; None where there is none."""
+    story, moment = _read(store)
+    if moment is None:
+        return None
+    return {
+        "stage": story.stage or None,
+        "origin": story.origin or None,
+        "elapsed": round(_now(story, moment), 1),
+        "running": story.running,
+        "watched_by": store.holder(),
+    }
+
+
+def installation_line(store: MachineStore, width: int | None) -> str:
+    """The running stage in one line; empty where nothing is being installed."""
+    story, moment = _read(store)
+    return story.live(_now(story, moment), width or 100).strip() if moment is not None else ""
+
+
+def _read(store: MachineStore) -> tuple[Story, Moment | None]:
+    from provisioner.cli.story import Story
+
+    story = Story(live=True)
+    moments, _ = store.timeline.read()
+    for moment in moments:
+        story.take(moment.event, {**moment.members, "origin": moment.origin.value}, None)
+    return story, moments[-1] if moments else None
+
+
+def _now(story: Story, last: Moment) -> float:
+    """Seconds since the start; a clock that went back since the last moment adds nothing."""
+    return story.elapsed + (max(0.0, time.time() - last.at) if story.running else 0.0)
 
 
 def ways_in(world: World) -> tuple[str, ...]:

@@ -66,6 +66,19 @@ def display_in(xml: str) -> str | None:
     return None
 
 
+def is_emulated(xml: str) -> bool:
+    """Whether the domain runs without KVM."""
+    return _parse(xml).get("type") != "kvm"
+
+
+def serial_port_in(xml: str) -> str | None:
+    """`/dev/pts/3` of the first serial port that is a pseudo-terminal, in the XML of a running
+    domain (https://libvirt.org/formatdomain.html#pseudo-tty)."""
+    source = _parse(xml).find("./devices/serial[@type='pty']/source")
+    path = source.get("path") if source is not None else None
+    return path if path and path.startswith("/dev/") else None
+
+
 def disk_with_medium(
     xml: str, target: str, medium: Medium | None, *, backing: Medium | None, relabel: bool
 ) -> str:

@@ -72,6 +72,7 @@ def answers(hypervisor: LibvirtHypervisor) -> Answers:
         "block_counters": lambda a: asdict(hypervisor.block_counters(a["name"], a["target"])),
         "agent": lambda a: hypervisor.agent(a["name"], a["command"], timeout=a["timeout"]),
         "addresses": lambda a: list(hypervisor.addresses(a["name"])),
+        "serial_port": lambda a: hypervisor.serial_port(a["name"]),
         "display": lambda a: hypervisor.display(a["name"]),
     }
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner import __version__
-from provisioner.errors import FailedError, HostError, ProvisionerError
+from provisioner.errors import ConnectionLost, FailedError, HostError, ProvisionerError
 from provisioner.host import embed, remembered
 from provisioner.host import keeper_wire as wire
 from provisioner.host.process import run
@@ -118,6 +118,10 @@ class KeptHypervisor:
     def addresses(self, name: str) -> Sequence[str]:
         return tuple(self._ask("addresses", name=name))
 
+    def serial_port(self, name: str) -> str | None:
+        answer = self._ask("serial_port", name=name)
+        return str(answer) if answer is not None else None
+
     def display(self, name: str) -> str | None:
         answer = self._ask("display", name=name)
         return str(answer) if answer is not None else None
@@ -173,12 +177,12 @@ class KeptHypervisor:
                 line.receive()
                 raise
         except (OSError, ValueError) as err:
-            raise FailedError(
+            raise ConnectionLost(
                 f"the process that holds {self._root} did not answer {method}: {err}",
                 hint=f"try again; its log is {self._root / wire.LOG}",
             ) from err
         if answer is None:
-            raise FailedError(
+            raise ConnectionLost(
                 f"the process that holds {self._root} ended during {method}",
                 hint=f"try again: another one is started; its log is {self._root / wire.LOG}",
             )

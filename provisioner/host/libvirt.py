@@ -23,6 +23,7 @@ from provisioner.host.domain_xml import (
     drives_in,
     name_in,
     ownership_in,
+    serial_port_in,
 )
 from provisioner.host.libvirt_errors import (
     INVALID_ARGUMENT,
@@ -33,6 +34,7 @@ from provisioner.host.libvirt_errors import (
     translated,
 )
 from provisioner.host.libvirt_facts import look
+from provisioner.host.libvirt_link import Link
 from provisioner.host.libvirt_storage import PoolStorage
 from provisioner.host.storage import FolderStorage, MachineStorage
 from provisioner.ports import (
@@ -90,13 +92,16 @@ class LibvirtHypervisor:
         if mode is Mode.EMBED:
             # `An event loop implementation must be registered` (docs/facts/libvirt.md §3.4).
             _event_loop()
-        with translated(f"connect to {uri}"):
-            self._connection = libvirt.open(uri)
+        self._link = Link(uri)
         self._pool: PoolStorage | None = None
         self._storage: MachineStorage = FolderStorage(folder)
         if mode is Mode.SYSTEM:
-            self._pool = PoolStorage(self._connection, machine, scratch=folder, pool=pool)
+            self._pool = PoolStorage(self._link, machine, scratch=folder, pool=pool)
             self._storage = self._pool
+
+    @property
+    def _connection(self) -> Any:
+        return self._link.connection()
 
     def facts(self) -> HostFacts:
         # A command asks several times; only the free space changes while it runs.
@@ -269,6 +274,10 @@ class LibvirtHypervisor:
         useful = (address for address in found if not address.is_loopback)
         return tuple(str(a) for a in sorted(useful, key=lambda a: (a.is_link_local, a.version, a)))
 
+    def serial_port(self, name: str) -> str | None:
+        with translated(f"ask for the serial port of {name}"):
+            return serial_port_in(str(self._running(name).XMLDesc(0)))
+
     def display(self, name: str) -> str | None:
         with translated(f"ask for the display of {name}"):
             return display_in(str(self._running(name).XMLDesc(0)))
@@ -287,7 +296,7 @@ class LibvirtHypervisor:
 
     def close(self) -> None:
         with translated("close the connection"):
-            self._connection.close()
+            self._link.close()
 
     def _record(self, domain: Any) -> DomainRecord:
         number, reason = domain.state(0)

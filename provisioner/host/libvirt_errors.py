@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from provisioner.errors import FailedError, GuestError, HostError, ProvisionerError
+from provisioner.errors import ConnectionLost, FailedError, GuestError, HostError, ProvisionerError
 
 NO_SUPPORT = 3
 INVALID_ARGUMENT = 8
@@ -57,6 +57,14 @@ BY_CODE = {
 BY_TEXT: tuple[tuple[re.Pattern[str], _Meaning], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), meaning)
     for pattern, meaning in (
+        (
+            r"Cannot (recv|write) data|End of file while reading|client socket is closed",
+            _Meaning(
+                ConnectionLost,
+                "libvirt went away in the middle of it",
+                "its daemon was stopped or started anew; try again",
+            ),
+        ),
         (
             r"virtlogd-sock",
             _Meaning(

@@ -24,6 +24,7 @@ from provisioner.host.libvirt_errors import (
     translate,
     translated,
 )
+from provisioner.host.libvirt_link import Link
 from provisioner.host.storage import plain_name
 from provisioner.ports import Medium, Storage
 
@@ -39,11 +40,9 @@ class PoolStorage:
     `scratch` first, because it may hold secrets and /tmp is everybody's.
     """
 
-    def __init__(
-        self, connection: Any, machine: str, *, scratch: Path, pool: str | None = None
-    ) -> None:
+    def __init__(self, link: Link, machine: str, *, scratch: Path, pool: str | None = None) -> None:
         self._scratch = scratch
-        self._connection = connection
+        self._link = link
         self._prefix = f"{machine}-"
         self._wanted = pool
 
@@ -115,7 +114,7 @@ class PoolStorage:
         """What a stored qcow2 file lies over."""
         libvirt = libvirt_module()
         try:
-            xml = self._connection.storageVolLookupByPath(path).XMLDesc(0)
+            xml = self._link.connection().storageVolLookupByPath(path).XMLDesc(0)
         except libvirt.libvirtError as err:
             if code_of(err) == NO_VOLUME:
                 return None
@@ -138,7 +137,7 @@ class PoolStorage:
             return path.startswith(f"{_folder(pool)}/{self._prefix}")
 
     def _upload(self, volume: Any, path: Path, size: int) -> None:
-        stream = self._connection.newStream(0)
+        stream = self._link.connection().newStream(0)
         volume.upload(stream, 0, size, 0)
         with path.open("rb") as source:
             try:
@@ -162,7 +161,7 @@ class PoolStorage:
                 return default
             ours = self._lookup(OUR_POOL)
             if ours is None and make:
-                ours = self._connection.storagePoolDefineXML(
+                ours = self._link.connection().storagePoolDefineXML(
                     f"<pool type='dir'><name>{OUR_POOL}</name>"
                     f"<target><path>{OUR_FOLDER}</path></target></pool>",
                     0,
@@ -194,7 +193,7 @@ class PoolStorage:
     def _lookup(self, name: str) -> Any | None:
         libvirt = libvirt_module()
         try:
-            return self._connection.storagePoolLookupByName(name)
+            return self._link.connection().storagePoolLookupByName(name)
         except libvirt.libvirtError as err:
             if code_of(err) == NO_POOL:
                 return None

@@ -10,9 +10,14 @@ from pathlib import Path
 
 from provisioner.errors import HostError
 from provisioner.host.files import os_error
+from provisioner.ports import SerialPosition
 
 STEP = 1 << 20
 """At most this many bytes per call, so that a chatty guest cannot fill our memory."""
+
+
+ROTATED = 9
+"""Rotated logs that are looked for: virtlogd keeps three (docs/facts/libvirt.md §3.2)."""
 
 
 class FileSerialLog:
@@ -28,20 +33,37 @@ class FileSerialLog:
         self._offset = offset
         self._descriptor: int | None = None
 
-    @property
-    def offset(self) -> int:
-        """Where the next call reads on; worth remembering over a restart of ours."""
-        return self._offset
+    def position(self) -> SerialPosition:
+        file = os.fstat(self._descriptor).st_ino if self._descriptor is not None else 0
+        return SerialPosition(file=file, offset=self._offset)
+
+    def resume(self, position: SerialPosition) -> str | None:
+        self.close()
+        self._offset = 0
+        for path in self._files():
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                continue  # there is none, or it is root's: then the next call says so
+            status = os.fstat(descriptor)
+            if status.st_ino == position.file:
+                self._descriptor = descriptor
+                if status.st_size < position.offset:
+                    return "the serial log was emptied"
+                self._offset = position.offset
+                return None
+            os.close(descriptor)
+        return "the serial log was rotated away" if position.offset else None
 
     def read_new(self) -> bytes:
         try:
             if self._descriptor is None and not self._open():
                 return b""
             data = self._read()
-            if not data and self._rotated():
+            if not data and (newer := self._newer()) is not None:
                 self.close()
                 self._offset = 0
-                if self._open():
+                if self._open(newer):
                     data = self._read()
         except PermissionError as err:
             raise HostError(
@@ -63,12 +85,17 @@ class FileSerialLog:
     def __del__(self) -> None:
         self.close()
 
-    def _open(self) -> bool:
+    def _open(self, path: Path | None = None) -> bool:
         try:
-            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            self._descriptor = os.open(path or self._path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         return True
+
+    def _files(self) -> tuple[Path, ...]:
+        """The log and the rotated ones, the newest first."""
+        rotated = (self._path.with_name(f"{self._path.name}.{n}") for n in range(ROTATED))
+        return (self._path, *rotated)
 
     def _read(self) -> bytes:
         assert self._descriptor is not None
@@ -78,11 +105,19 @@ class FileSerialLog:
         self._offset += len(data)
         return data
 
-    def _rotated(self) -> bool:
+    def _newer(self) -> Path | None:
+        """The file that came after the one that is read, once that has been rotated."""
         assert self._descriptor is not None
         mine = os.fstat(self._descriptor)
-        try:
-            there = self._path.stat()
-        except FileNotFoundError:
-            return False
-        return (mine.st_dev, mine.st_ino) != (there.st_dev, there.st_ino)
+        newer: Path | None = None
+        for path in self._files():
+            try:
+                there = path.stat()
+            except FileNotFoundError:
+                if path == self._path:
+                    return None  # just being rotated
+                break
+            if (mine.st_dev, mine.st_ino) == (there.st_dev, there.st_ino):
+                return newer
+            newer = path
+        return self._path

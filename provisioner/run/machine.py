@@ -307,6 +307,7 @@ def _install(
     intent = _digest(plan, world)
     world.store.journal.clear()
     world.store.stopped_note.unlink(missing_ok=True)
+    world.store.forget_story()
     world.store.serial_log.write_bytes(b"")
     world.store.save(
         MachineState(

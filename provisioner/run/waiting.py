@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from provisioner.errors import FailedError, GuestError, InterruptedByUser
+from provisioner.errors import (
+    ConnectionLost,
+    FailedError,
+    GuestError,
+    GuestStalled,
+    HostError,
+    InterruptedByUser,
+)
 from provisioner.frozen import frozen
 from provisioner.guest.firmware import Verdict
-from provisioner.guest.listener import STAGES, Listener
-from provisioner.guest.protocol import Frame
+from provisioner.guest.inference import LOADING, Stall
+from provisioner.guest.listener import Listener
+from provisioner.guest.stages import words
 from provisioner.plan.steps import PassBootPrompt, WaitReady
 from provisioner.ports import BlockCounters, DomainState
+from provisioner.run.watching import LISTEN, Watch
 from provisioner.run.world import World
 
 POLL = 0.5
-"""Seconds between two looks at the guest."""
+"""Seconds between two looks at a guest that has not started the disc yet."""
+
+STATE = 2.0
+"""Seconds between two looks at the domain's state."""
+
+AWAY = 180.0
+"""Seconds that libvirt may be away before we give up; its machines run on without it."""
 
 KEY_PAUSE = 0.3
 """Seconds between two key presses; a press is lost while nobody listens (libvirt.md §5)."""
@@ -27,11 +42,6 @@ SILENT_FIRMWARE = 30.0
 """Seconds without a byte on the serial port after which keys are pressed unasked: BIOS says
 nothing there, and neither does firmware built without a serial console."""
 
-LOADING = 4 * 2**20
-"""Bytes read from the disc that prove its loader runs: OVMF and a boot loader alone read about
-0.9 MB (measured, docs/facts/libvirt.md §5)."""
-
-AGENT_TIMEOUT = 2.0
 SPACE_BAR = 57
 
 _VERDICTS: dict[Verdict, tuple[str, str]] = {
@@ -55,15 +65,49 @@ _VERDICTS: dict[Verdict, tuple[str, str]] = {
 
 @frozen
 class Guest:
-    """A guest that is being installed, and when it was started (monotonic seconds)."""
+    """A guest that is being installed, and who watches it."""
 
     world: World
-    listener: Listener
-    started: float
+    watch: Watch
+
+    @property
+    def listener(self) -> Listener:
+        """What it has said."""
+        return self.watch.listener
 
     def elapsed(self) -> float:
         """Seconds since it was started."""
-        return self.world.clock.monotonic() - self.started
+        return self.watch.recorder.elapsed()
+
+
+class _Libvirt:
+    """Whether libvirt is there. A daemon that is started anew is waited for, and told once."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest = guest
+        self._gone: float | None = None
+
+    def answered(self) -> None:
+        """A whole look went well."""
+        if self._gone is None:
+            return
+        seconds = round(self._guest.world.clock.monotonic() - self._gone)
+        self._gone = None
+        self._guest.watch.forgive()
+        self._guest.watch.recorder.note(
+            "gap", {"reason": "libvirt did not answer", "seconds": seconds}
+        )
+
+    def failed(self, err: ConnectionLost | HostError) -> None:
+        """A call met nobody; raises it again after the time limit."""
+        now = self._guest.world.clock.monotonic()
+        if self._gone is None:
+            self._gone = now
+            self._guest.world.console.warn(
+                f"{err.message}; waiting for it, the machine runs on without it"
+            )
+        elif now - self._gone > AWAY:
+            raise err
 
 
 def pass_boot_prompt(step: PassBootPrompt, guest: Guest) -> None:
@@ -72,30 +116,27 @@ def pass_boot_prompt(step: PassBootPrompt, guest: Guest) -> None:
     GuestError when three boots in a row read nothing.
     """
     hypervisor, clock = guest.world.hypervisor, guest.world.clock
+    libvirt = _Libvirt(guest)
     for boot in range(1, BOOTS + 1):
         before = _reads(guest, step)
         begun = clock.monotonic()
         while clock.monotonic() - begun < PROMPT_LIMIT:
-            _take_in(guest)
-            heard = guest.listener.heard
-            if _reads(guest, step) - before > LOADING:
-                guest.world.console.say(moment(guest, "the disc boots: key press answered"))
-                return
-            if heard.verdict is Verdict.NOTHING_BOOTABLE:
-                break  # the prompt gave up; only a fresh boot asks again
-            _stop_at_verdict(guest)
-            _stop_when_off(guest, step.name)
-            asked = heard.prompted or any(attempt.optical for attempt in heard.attempts)
-            silent = not heard.anything and clock.monotonic() - begun > SILENT_FIRMWARE
-            if asked or silent:
-                _press_key(guest, step)
-                clock.sleep(KEY_PAUSE)
-            else:
+            try:
+                guest.watch.look()
+                if _reads(guest, step) - before > LOADING:
+                    guest.world.console.say(moment(guest, "the disc boots: key press answered"))
+                    return
+                if guest.listener.heard.verdict is Verdict.NOTHING_BOOTABLE:
+                    break  # the prompt gave up; only a fresh boot asks again
+                clock.sleep(_press_if_asked(step, guest, begun))
+                libvirt.answered()
+            except (ConnectionLost, HostError) as err:
+                libvirt.failed(err)
                 clock.sleep(POLL)
         if boot < BOOTS:
             guest.world.console.warn(moment(guest, "the boot prompt was missed; once more"))
             hypervisor.destroy(step.name)
-            guest.listener.forget_boot()
+            guest.watch.power_cycled()
             hypervisor.start(step.name)
     raise GuestError(
         f"{step.name} did not boot from the install disc: no key press was answered in "
@@ -104,75 +145,117 @@ def pass_boot_prompt(step: PassBootPrompt, guest: Guest) -> None:
     )
 
 
+def _press_if_asked(step: PassBootPrompt, guest: Guest, begun: float) -> float:
+    """Presses a key where somebody waits for one; how long to sleep then."""
+    _stop_at_verdict(guest)
+    _stop_when_off(guest, step.name)
+    heard = guest.listener.heard
+    asked = heard.prompted or any(attempt.optical for attempt in heard.attempts)
+    silent = not heard.anything and guest.world.clock.monotonic() - begun > SILENT_FIRMWARE
+    if not asked and not silent:
+        return POLL
+    _press_key(guest, step)
+    return KEY_PAUSE
+
+
 def wait_ready(step: WaitReady, guest: Guest) -> None:
-    """Returns when the guest is ready; GuestError when it says it failed, stops, or is late."""
+    """Returns when the guest is ready; GuestError when it says it failed, stops, stalls, is late.
+
+    libvirt may go away in between: it is waited for, and what was missed is marked as a gap.
+    """
+    clock, libvirt = guest.world.clock, _Libvirt(guest)
+    look_at_state = clock.monotonic()
     while True:
-        _take_in(guest)
-        heard = guest.listener.heard
-        _stop_when_failed(guest, step.name)
-        if step.when == "serial" and heard.ready:
-            return
-        record = guest.world.hypervisor.domain(step.name)
-        state = record.state if record else DomainState.OFF
-        if state in (DomainState.OFF, DomainState.CRASHED):
-            _stop_when_asked(guest, step.name)
-            _take_in(guest)
-            _stop_when_failed(guest, step.name)  # its last words
-            if step.when == "power-off" and state is DomainState.OFF:
+        try:
+            guest.watch.look()
+            if _is_ready(step, guest):
                 return
-            raise GuestError(
-                f"{step.name} turned itself off during: {heard.stage}",
-                hint=f"its serial log: {guest.world.store.serial_log}",
-            )
-        if state is DomainState.PAUSED:
-            raise GuestError(
-                f"{step.name} was paused by QEMU, which happens when the disk under it is full",
-                hint="make room where the machine's disk lies, then `provisioner up` again",
-            )
-        _stop_at_verdict(guest)
-        # The agent is installed last, but a guest that talks on the serial port says itself when
-        # the last line of its script has run: until then the script still lives on our disc.
-        if step.when == "agent" and _agent_answers(guest, step.name):
-            talks = any(frame.event in ("stage", "step") for frame in heard.frames)
-            if heard.ready or not talks:
-                return
+            if clock.monotonic() >= look_at_state:
+                look_at_state = clock.monotonic() + STATE
+                if _has_ended(step, guest):
+                    return
+                libvirt.answered()
+        except (ConnectionLost, HostError) as err:
+            libvirt.failed(err)
+        else:
+            _stop_when_stalled(guest, step.name)
         if guest.elapsed() > step.within:
             raise GuestError(
                 f"{step.name} was not ready within {step.within / 60:.0f} min; "
-                f"the last it reported: {heard.stage}",
+                f"its last stage: {words(guest.watch.stage)}",
                 hint="give it longer with `machine.ready.within`, or look at its serial log: "
                 f"{guest.world.store.serial_log}",
             )
-        guest.world.clock.sleep(POLL)
+        clock.sleep(LISTEN)
+
+
+def _is_ready(step: WaitReady, guest: Guest) -> bool:
+    heard = guest.listener.heard
+    _stop_when_failed(guest, step.name)
+    _stop_at_verdict(guest)
+    answers = guest.watch.ask_agent()
+    if step.when == "serial":
+        return heard.ready
+    # The agent is installed last, but a guest that talks on the serial port says itself when
+    # the last line of its script has run: until then the script still lives on our disc.
+    return step.when == "agent" and answers and (heard.ready or not heard.talks)
+
+
+def _has_ended(step: WaitReady, guest: Guest) -> bool:
+    """Whether it is off, and that is what was waited for; GuestError where it is not."""
+    record = guest.world.hypervisor.domain(step.name)
+    state = record.state if record else DomainState.OFF
+    if state in (DomainState.OFF, DomainState.CRASHED):
+        _stop_when_asked(guest, step.name)
+        guest.watch.look()
+        _stop_when_failed(guest, step.name)  # its last words
+        if step.when == "power-off" and state is DomainState.OFF:
+            return True
+        raise GuestError(
+            f"{step.name} turned itself off during: {words(guest.watch.stage)}",
+            hint=f"its serial log: {guest.world.store.serial_log}",
+        )
+    if state is DomainState.PAUSED:
+        raise GuestError(
+            f"{step.name} was paused by QEMU, which happens when the disk under it is full",
+            hint="make room where the machine's disk lies, then `provisioner up` again",
+        )
+    return False
+
+
+def _stop_when_stalled(guest: Guest, name: str) -> None:
+    stall = guest.watch.stall()
+    if stall is None:
+        return
+    looked_at = list(stall.looked_at)
+    members = {"stage": stall.stage, "seconds": round(stall.seconds), "looked_at": looked_at}
+    guest.watch.recorder.note("stalled", members)
+    raise GuestStalled(
+        stalled_words(name, stall),
+        stage=stall.stage,
+        seconds=stall.seconds,
+        looked_at=stall.looked_at,
+        hint="look at its last picture and its serial log; PROVISIONER_STALL_AFTER gives a slow "
+        "host more time",
+    )
+
+
+def stalled_words(name: str, stall: Stall) -> str:
+    """What was looked at in vain, and for how long."""
+    return (
+        f"{name} stalled: no progress for {_time(stall.seconds)} in "
+        f'"{words(stall.stage)}" (looked at {", ".join(stall.looked_at) or "nothing"})'
+    )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"
 
 
 def moment(guest: Guest, text: str) -> str:
     """A line of the timeline: minutes and seconds since the start, then the text."""
     minutes, seconds = divmod(int(guest.elapsed()), 60)
     return f"  {minutes:02d}:{seconds:02d}  ● {text}"
-
-
-def _take_in(guest: Guest) -> None:
-    for frame in guest.listener.hear():
-        guest.world.console.event("guest", {**frame.payload, "seconds": round(guest.elapsed(), 1)})
-        if text := _words(frame):
-            guest.world.console.say(moment(guest, text))
-
-
-def _words(frame: Frame) -> str | None:
-    payload = frame.payload
-    match frame.event:
-        case "stage":
-            stage = str(payload.get("stage", ""))
-            return STAGES.get(stage, stage)
-        case "step" if payload.get("state") == "start":
-            return f"step {payload.get('name', '?')}"
-        case "step":
-            return f"step {payload.get('name', '?')} exited {payload.get('exit_code', '?')}"
-        case "ready":
-            return "the guest says it is ready"
-        case _:
-            return None
 
 
 def _stop_at_verdict(guest: Guest) -> None:
@@ -219,11 +302,3 @@ def _reads(guest: Guest, step: PassBootPrompt) -> int:
         _stop_when_off(guest, step.name)  # that is why, most likely
         raise
     return counters.read_bytes
-
-
-def _agent_answers(guest: Guest, name: str) -> bool:
-    try:
-        guest.world.hypervisor.agent(name, {"execute": "guest-ping"}, timeout=AGENT_TIMEOUT)
-    except (GuestError, FailedError):
-        return False  # FailedError: it has turned itself off since we looked
-    return True

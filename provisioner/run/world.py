@@ -19,6 +19,9 @@ class World:
     serial: SerialLog
     console: Console
     store: MachineStore
+    patience: float | None = None
+    """Seconds without evidence of progress after which any stage counts as stalled; 0 is never,
+    None what suits the stage."""
 
     def reveal(self, slot: SecretSlot) -> str:
         """The characters of a secret at its place; only writers are given this function."""

@@ -20,6 +20,8 @@ from typing import Any
 from provisioner.errors import FailedError, HostError
 from provisioner.frozen import frozen
 from provisioner.store.journal import Journal
+from provisioner.store.timeline import FILE as TIMELINE
+from provisioner.store.timeline import Timeline
 
 FORMAT = 1
 
@@ -89,6 +91,7 @@ class MachineStore:
         self.journal = Journal(folder / "journal.jsonl")
         self.secrets_file = folder / "secrets.json"
         self.serial_log = folder / "serial.log"
+        self.timeline = Timeline(folder / TIMELINE)
         self.stopped_note = folder / "stopped"
         """Says that `down` turned the machine off, and not the guest itself."""
         self.promised_note = folder / "promised"
@@ -133,6 +136,38 @@ class MachineStore:
         state = replace(state, **changes)
         self.save(state)
         return state
+
+    @property
+    def timeline_file(self) -> Path:
+        """Where the timeline lies."""
+        return self.folder / TIMELINE
+
+    def screens(self) -> tuple[Path, ...]:
+        """The filmstrip: one picture per change of stage, in their order."""
+        return tuple(sorted(self.folder.glob("screen-*.png")))
+
+    def forget_story(self) -> None:
+        """A new generation begins: timeline and filmstrip of the old one go."""
+        self.timeline.clear()
+        for path in self.screens():
+            path.unlink(missing_ok=True)
+
+    def holder(self) -> int | None:
+        """The process that works on this machine now, as the lock names it; None where none does.
+
+        Takes no lock itself, not for a moment: that could make a starting `up` fail.
+        """
+        try:
+            pid = int((self.folder.parent / f".{self.name}.lock").read_text() or 0)
+        except (OSError, ValueError):
+            return None
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:
+            return pid
+        return pid or None
 
     def prepare(self) -> None:
         """Makes the folder, for its owner only, and the log that libvirt appends to.

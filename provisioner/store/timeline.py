@@ -6,17 +6,24 @@ ignored, and lines are only ever appended.
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from provisioner.frozen import frozen
 
 FILE = "timeline.jsonl"
+
+PIECE = 4 * 2**20
+"""Bytes that a follower reads at once."""
 
 
 class Origin(StrEnum):
@@ -34,10 +41,17 @@ class Origin(StrEnum):
 class Moment:
     """One event. `at` in seconds since 1970, by the host's clock; `members` as JSON holds them.
 
-    Events: `started`, `stage` (`stage`), `step` (`name`, `state`, `exit_code`), `output` (`step`,
-    `stream`, `text`), `warning` and `failed` (`stage`, `message`), `ready`, `reboot`, `progress`
-    (`done`, `total` or None, `rate` in bytes per second), `screen` (`file`, relative to the
-    machine's folder), `stalled` (`stage`, `seconds`), `gap` (`reason`), `ejected`, `ended`.
+    Every moment has `elapsed`, seconds since the start, by a clock that never jumps. What came over
+    the serial line has `log`, the file's inode and the offset behind it, where a recorder that
+    crashed is resumed.
+
+    Events: `started` (`usual`: stage to median and spread in seconds; `usual_bytes`), `stage`
+    (`stage`; inferred: `evidence`), `detail` (`stage`, and what the guest found there), `step`
+    (`name`, `state`, `exit_code`, `attempt`), `output` (`step`, `stream`, `text`), `warning` and
+    `failed` (`stage`, `message`), `ready`, `reboot`, `progress` (`stage`, `done`, `total` or None,
+    `rate` in bytes per second), `screen` (`file`, relative to the machine's folder; `stage`),
+    `stalled` (`stage`, `seconds`, `looked_at`), `gap` (`reason`), `agent` (`system`), `ejected`,
+    `ended` (`outcome`: `ready`, `failed`, `stopped` or `detached`; `message`).
     """
 
     at: float
@@ -61,9 +75,41 @@ class Timeline:
             **moment.members,
         }
         data = json.dumps(record, ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(descriptor, data)
+            size = os.fstat(descriptor).st_size
+            if size and os.pread(descriptor, 1, size - 1) != b"\n":
+                data = (
+                    b"\n" + data
+                )  # a crash cut the last line off; it must not take this one along
+            if os.write(descriptor, data) < len(data):
+                os.ftruncate(descriptor, size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        finally:
+            os.close(descriptor)
+
+    def size(self) -> int:
+        """Bytes so far."""
+        try:
+            return self._path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    @contextmanager
+    def writing(self) -> Iterator[bool]:
+        """Whether we are the one writer, until the block ends. The lock goes with its process."""
+        try:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            yield True  # nothing can be written anyway, and the first to try will say so
+            return
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+            else:
+                yield True
         finally:
             os.close(descriptor)
 
@@ -87,11 +133,61 @@ def _moments(data: bytes) -> Iterator[Moment]:
     for line in data.splitlines():
         try:
             raw = json.loads(line)
+            at = float(raw.pop("at"))
+            if not math.isfinite(at):
+                continue
             yield Moment(
-                at=float(raw.pop("at")),
+                at=at,
                 event=str(raw.pop("event")),
                 origin=Origin(raw.pop("origin")),
                 members=raw,
             )
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             continue
+
+
+class Follower:
+    """Reads a timeline as it grows. The file stays open, so that the end of a story is read even
+    when the machine is undone in the meantime; a new generation's file is begun from its start.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+        self._offset = 0
+
+    def news(self) -> tuple[Moment, ...]:
+        """What was added since the last call."""
+        moments: list[Moment] = []
+        while True:
+            if self._file is None:
+                try:
+                    self._file = self._path.open("rb")
+                except FileNotFoundError:
+                    return tuple(moments)
+                self._offset = 0
+            self._file.seek(self._offset)
+            data = self._file.read(PIECE)
+            whole = data.rfind(b"\n") + 1
+            if not whole and len(data) == PIECE:
+                whole = PIECE  # a line that nobody of ours wrote
+            if whole:
+                self._offset += whole
+                moments += _moments(data[:whole])
+                continue
+            if not self._replaced(self._file):
+                return tuple(moments)
+            self.close()
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _replaced(self, file: IO[bytes]) -> bool:
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return not os.path.samestat(os.fstat(file.fileno()), there)

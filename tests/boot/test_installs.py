@@ -5,9 +5,11 @@ the profile says. The stand-in was written from the fact sheets and reports what
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pytest
 from tests.integration.canary import leaks_in_files
 from tests.integration.home import Done, Home
 from tests.integration.leaks import leaks
-from tests.standin.setup.serial_report import parse_report
+from tests.standin.setup.serial_report import STAGES, parse_report, read_events
 
 pytestmark = pytest.mark.boot
 
@@ -119,7 +121,50 @@ def matches(planned: str, written: bytes) -> bool:
 
 
 def steps_of(done: Done) -> list[str]:
-    return [event["text"] for event in done.events if event["event"] == "step"]
+    return [event["text"] for event in done.events if event["event"] == "step" and "text" in event]
+
+
+def require_timeline(home: Home, report: Mapping[str, Any], done: Done) -> None:
+    """The record has what the stand-in says of itself, and what its silence leaves to evidence."""
+    folder = home.state / "m1"
+    recorded = [json.loads(line) for line in (folder / "timeline.jsonl").read_text().splitlines()]
+    said = [event for _, event in read_events((folder / "serial.log").read_text(errors="replace"))]
+    stages = [event for event in recorded if event["event"] == "stage"]
+    reported = [event["stage"] for event in stages if event["origin"] == "reported"]
+    assert reported == [event["stage"] for event in said if event["event"] == "stage"]
+    assert reported == list(STAGES)
+    inferred = [event["stage"] for event in stages if event["origin"] == "inferred"]
+    assert inferred[:2] == ["firmware", "boot-disc"]
+    found = {event["stage"]: event for event in recorded if event["event"] == "detail"}
+    assert found["answers"]["path"] == report["answer_file"]["path"]
+    assert found["answers"]["sha256"] == report["answer_file"]["sha256"]
+    assert found["disks"]["disks"] == report["disks_seen"]
+    assert found["setup-drivers"]["drivers"] == [
+        driver["inf"] for driver in report["drivers"] if driver["loaded"]
+    ]
+    assert found["image"]["image"] == f"{report['image']['index']} {report['image']['name']}"
+    progress = [
+        event
+        for event in recorded
+        if event["event"] == "progress" and event["origin"] == "reported"
+    ]
+    assert progress and {event["stage"] for event in progress} == {"image"}
+    assert 0 < progress[0]["done"] <= progress[-1]["done"] == progress[-1]["total"]
+    assert [event["origin"] for event in recorded if event["event"] == "reboot"] == ["inferred"]
+    assert not [event for event in recorded if event["event"] == "gap"]
+    elapsed = [event["elapsed"] for event in recorded]
+    assert elapsed == sorted(elapsed)
+
+    pictures = [folder / event["file"] for event in recorded if event["event"] == "screen"]
+    assert len(pictures) == len({event["stage"] for event in stages})
+    assert all(picture.read_bytes().startswith(b"\x89PNG") for picture in pictures)
+
+    shown = home.json("watch", "m1").events[:-1]
+    assert shown == [{k: v for k, v in event.items() if k != "log"} for event in recorded]
+    of_up = [event for event in done.events if "origin" in event]
+    assert of_up == shown
+    learnt = json.loads((home.state / "timings.json").read_text())["keys"].values()
+    assert all("image" in run["stages"] for key in learnt for run in key["runs"])
 
 
 @pytest.mark.xdist_group("boot1")
@@ -188,6 +233,7 @@ def test_uefi_with_overlay_drivers_agent_and_tpm(home: Home, tmp_path: Path) -> 
     assert report["agent"]["installed"] is True
     loaded = {driver["inf"] for driver in report["drivers"] if driver["loaded"]}
     assert {"viostor.inf", "netkvm.inf"} <= loaded
+    require_timeline(home, report, done)
 
     # Its disk is read while it runs; the cached answers on it hold every password.
     told = home.json("autopsy", "m1", "-o", "bundle").event("autopsy")

@@ -37,6 +37,7 @@ def domain_xml(
 <target dev='sda' bus='sata'/><readonly/></disk>
 <disk type='file' device='cdrom'><driver name='qemu' type='raw'/>
 <target dev='sdb' bus='sata'/><readonly/></disk>
+<serial type='pty'><target port='0'/></serial>
 <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>{tpm}
 <graphics type='vnc' port='-1' autoport='yes' listen='127.0.0.1'/><video><model type='vga'/></video>
 <memballoon model='none'/></devices></domain>"""

@@ -131,6 +131,7 @@ FORBIDDEN: dict[str, Callable[[Hypervisor], object]] = {
     "agent": lambda h: h.agent(FOREIGN, {"execute": "guest-ping"}, timeout=1),
     "addresses": lambda h: h.addresses(FOREIGN),
     "display": lambda h: h.display(FOREIGN),
+    "serial_port": lambda h: h.serial_port(FOREIGN),
 }
 
 
@@ -168,6 +169,7 @@ def test_power(host: Host) -> None:
         host.hypervisor.shutdown,
         host.hypervisor.screenshot,
         host.hypervisor.display,
+        host.hypervisor.serial_port,
     ):
         with pytest.raises(FailedError, match="w1 is off"):
             refused("w1")
@@ -252,6 +254,10 @@ def test_a_running_machine_is_watched(host: Host) -> None:
         host.hypervisor.block_counters("w1", "vdz")
     for address in host.hypervisor.addresses("w1"):
         assert not ipaddress.ip_address(address).is_loopback
+    port = host.hypervisor.serial_port("w1")
+    # Its XML has one; the test driver opens no terminal for it.
+    assert port is None if host.kind == "test" else port is not None
+    assert port is None or port.startswith("/dev/pts/")
     display = host.hypervisor.display("w1")
     if host.kind == "test":  # it gives no ports to displays
         assert display is None

@@ -14,6 +14,8 @@ class RecordingConsole:
         self.warnings: list[str] = []
         self.progresses: list[tuple[str, int, int | None]] = []
         self.events: list[tuple[str, Mapping[str, Any]]] = []
+        self.moments: list[tuple[str, Mapping[str, Any]]] = []
+        self.pulses = 0
 
     def say(self, line: str) -> None:
         self.lines.append(line)
@@ -26,6 +28,12 @@ class RecordingConsole:
 
     def event(self, name: str, members: Mapping[str, Any]) -> None:
         self.events.append((name, dict(members)))
+
+    def moment(self, event: str, members: Mapping[str, Any]) -> None:
+        self.moments.append((event, dict(members)))
+
+    def pulse(self, elapsed: float) -> None:
+        self.pulses += 1
 
     @property
     def text(self) -> str:

@@ -231,6 +231,12 @@ class FakeHypervisor:
     def addresses(self, name: str) -> Sequence[str]:
         return self._call(lambda: self._running(name).guest.addresses, "addresses", name)
 
+    def serial_port(self, name: str) -> str | None:
+        def act() -> str | None:
+            return "/dev/pts/7" if "<serial " in self._running(name).live else None
+
+        return self._call(act, "serial_port", name)
+
     def display(self, name: str) -> str | None:
         def act() -> str | None:
             graphics = "<graphics " in self._running(name).live

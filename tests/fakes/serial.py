@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from provisioner.ports import SerialPosition
+
 
 class FakeSerialLog:
     """Reads on from where it was. `settle` lets a scripted guest catch up with the clock first."""
@@ -21,6 +23,15 @@ class FakeSerialLog:
         new = bytes(self._data[self._offset :])
         self._offset = len(self._data)
         return new
+
+    def position(self) -> SerialPosition:
+        return SerialPosition(file=1, offset=self._offset)
+
+    def resume(self, position: SerialPosition) -> str | None:
+        if position.offset > len(self._data):
+            return "the serial log was emptied"
+        self._offset = position.offset
+        return None
 
     def everything(self) -> bytes:
         return bytes(self._data)

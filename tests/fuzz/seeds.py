@@ -6,6 +6,7 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.fuzz import serial_line
 from tests.unit.media import wimlib
 from tests.unit.media.big_disc import ANSWERS
 from tests.unit.media.certificates import GRUB, SIGNED, UNSIGNED, WINDOWS_2011, make_loader
@@ -43,6 +44,7 @@ def make_seeds(folder: Path) -> Mapping[str, list[bytes]]:
             b"<?xml version='1.0'?><!DOCTYPE a [<!ENTITY b 'c'>]><unattend>&b;</unattend>",
             b"\xef\xbb\xbf" + ANSWERS.encode(),
         ],
+        "serial": serial_line.SEEDS,
     }
 
 

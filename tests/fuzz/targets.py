@@ -25,6 +25,7 @@ from provisioner.media.verify import verify
 from provisioner.media.wim import read_wim
 from provisioner.media.wim_tree import WimTree, blobs
 from provisioner.media.window import Window
+from tests.fuzz import serial_line
 from tests.fuzz.texts import text_seeds, text_targets
 
 _CHUNK = 32768
@@ -53,6 +54,7 @@ def all_targets(seeds: Mapping[str, list[bytes]], folder: Path) -> list[Target]:
         "loader": _loader,
         "signature": read_signature,
         "answers": outline,
+        "serial": serial_line.hear,
     }
     return [
         *(Target(name=name, seeds=seeds[name], run=run) for name, run in runs.items()),

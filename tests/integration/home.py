@@ -119,7 +119,10 @@ class Running:
 
     def wait_for_step(self, text: str) -> Event:
         """The beginning of the step whose description has `text` in it."""
-        return self.wait_for(lambda event: event["event"] == "step" and text in event["text"])
+        return self.wait_for(
+            # A step of the guest has a name, one of the plan a text.
+            lambda event: event["event"] == "step" and text in event.get("text", "")
+        )
 
     def signal(self, number: signal.Signals) -> None:
         """To the process and what it started, as a terminal would do."""

@@ -45,7 +45,7 @@ def leaks(home: Home) -> list[str]:
     while (left := processes_mentioning(f"{home.folder}/")) and time.monotonic() < deadline:
         time.sleep(0.1)
     found = [f"process {pid}: {line}" for pid, line in left.items()]
-    found += _below(home.state, except_for=("failures",))
+    found += _below(home.state, except_for=("failures", "timings.json"))
     found += _below(home.embed)
     found += _below(home.temporary)
     match home.place.mode:

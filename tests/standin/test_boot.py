@@ -26,7 +26,7 @@ DRIVERS = {
     for driver, stem in (("viostor", "viostor"), ("NetKVM", "netkvm"), ("vioserial", "vioser"))
 }
 STAGES = [
-    *("setup", "answers", "disks", "image"),
+    *("setup", "answers", "setup-drivers", "disks", "image"),
     *("first-boot", "specialize", "oobe", "first-logon", "agent"),
 ]
 PASSWORD_SHA256 = hashlib.sha256(b"Passw0rd!").hexdigest()

@@ -23,8 +23,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """Prints one block per machine."""
-    from provisioner.cli.standing import status, ways_in
+    from provisioner.cli.standing import installation_line, status, ways_in
     from provisioner.errors import FailedError, UsageError
+    from provisioner.guest.screen import png
 
     console = session.console
     names = [arguments.name] if arguments.name else session.machine_names()
@@ -44,6 +45,10 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         for key in ("profile", "uri", "reason"):
             if members[key]:
                 console.result(f"  {key:<8} {members[key]}")
+        if members["phase"] == "installing":
+            width = console.width
+            line = installation_line(world.store, width - 11 if width else None)
+            console.result(f"  {'stage':<8} {line or 'nothing is recorded'}")
         for drive in members["drives"]:
             console.result(f"  drive    {drive['target']} {drive['medium'] or 'empty'}")
         for line in ways_in(world):
@@ -51,6 +56,6 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         console.event("status", {"name": name, **members})
         if arguments.screenshot:
             picture = world.hypervisor.screenshot(name)
-            Path(arguments.screenshot).write_bytes(picture.data)
-            console.say(f"picture of the display ({picture.media_type}): {arguments.screenshot}")
+            Path(arguments.screenshot).write_bytes(png(picture))
+            console.say(f"picture of the display: {arguments.screenshot}")
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.standin.setup.settings_check import check_pass
 
 STATE_FILE = "Windows/Panther/standin-state.json"
 """How the setup phase hands its half of the report to the installed system."""
+PROGRESS = re.compile(rb"(\d+) MiB of (\d+) MiB")
 BIOS_BOOT_CODE = Path("/grub/boot.img")
 
 
@@ -44,6 +46,7 @@ def install(
     screen.add("looking for an answer file")
     found = _find_answers(drives, media, report)
     answer = found.answer
+    serial.detail(path=answer.path, sha256=answer.sha256)
     report["notes"] += [*answer.notes, *check_pass(answer, "windowsPE")]
     language = windows_pe.read_language(answer, media_languages(media))
     setup = answer.component("windowsPE", "Setup")
@@ -84,13 +87,16 @@ def install(
         )
     )
     screen.add(f"image {chosen.index}, {chosen.name}")
+    serial.begin("setup-drivers")
     report["drivers"] = load_drivers(drives, answer, report["notes"])
+    serial.detail(drivers=[driver["inf"] for driver in report["drivers"] if driver["loaded"]])
 
     serial.begin("disks")
     disks = machine.disks()
     report["disks_seen"] = [
         {"disk_id": disk.disk_id, "bus": disk.bus, "size_mib": disk.size_mib} for disk in disks
     ]
+    serial.detail(disks=report["disks_seen"])
     configuration = setup.find("DiskConfiguration") if setup else None
     plans = layout.plan_disks(configuration, disks, firmware=firmware)
     image_install = setup.find("ImageInstall") if setup else None
@@ -101,9 +107,10 @@ def install(
         apply_plan(each)
 
     serial.begin("image")
+    serial.detail(image=f"{chosen.index} {chosen.name}")
     screen.add("applying the image")
     windows = machine.partition_device(plan.disk.device, target.number)
-    machine.run(["wimlib-imagex", "apply", str(wim), str(chosen.index), windows])
+    _apply(wim, chosen.index, windows, serial)
     _make_bootable(wim, chosen.index, plan, firmware=firmware)
     report["disks"] = [_found_on_disk(each) for each in plans]
     restart = (setup.value("Restart") if setup else None) or "Restart"
@@ -207,6 +214,23 @@ def _find_answers(drives: tuple[Drive, ...], media: Drive, report: dict[str, Any
         raise page_shown("language", f"no answer file is used ({reason})")
     report["answer_file"] = {"path": found.answer.path, "sha256": found.answer.sha256}
     return found
+
+
+def _apply(wim: Path, index: int, windows: str, serial: SerialReport) -> None:
+    """Apply an image, and report every tenth of it as wimlib counts."""
+    argv = ["wimlib-imagex", "apply", str(wim), str(index), windows]
+    tenths, line = 0, b""
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert process.stdout is not None
+        while piece := process.stdout.read1(4096):
+            line = (line + piece)[-400:]
+            for done, total in PROGRESS.findall(line):
+                if 10 * int(done) // max(1, int(total)) > tenths:
+                    tenths = 10 * int(done) // int(total)
+                    serial.progress(int(done) * 2**20, int(total) * 2**20)
+    machine.log(f"$ {' '.join(argv)} -> {process.returncode}\n{line.decode(errors='replace')}")
+    if process.returncode:
+        raise SetupStopped(f"wimlib-imagex failed with {process.returncode}")
 
 
 def _make_bootable(wim: Path, index: int, plan: layout.DiskPlan, *, firmware: str) -> None:

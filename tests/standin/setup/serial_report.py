@@ -86,6 +86,14 @@ class SerialReport:
         self.stage = stage
         self._send({"event": "stage", "stage": stage})
 
+    def detail(self, **facts: Any) -> None:
+        """What was found in the present stage."""
+        self._send({"event": "detail", "stage": self.stage, **facts})
+
+    def progress(self, done: int, total: int) -> None:
+        """How far the present stage is, in bytes."""
+        self._send({"event": "progress", "stage": self.stage, "done": done, "total": total})
+
     def ready(self) -> None:
         """Nothing more will be reported."""
         self._send({"event": "ready"})

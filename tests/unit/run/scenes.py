@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from provisioner.errors import ProvisionerError
 from provisioner.guest.protocol import encode
 from provisioner.host.serial import FileSerialLog
 from provisioner.media.boot import NoPromptPatch
@@ -25,7 +27,7 @@ from provisioner.plan.steps import (
     WriteAnswerDisc,
     WriteBootOverlay,
 )
-from provisioner.ports import Ownership
+from provisioner.ports import Ownership, SerialPosition
 from provisioner.run.machine import Outcome, UpOptions, delete, down, up
 from provisioner.run.world import World
 from provisioner.secret import Generated, SecretSlot
@@ -101,7 +103,8 @@ class MortalHost(FakeHypervisor):
             self.kill_at -= 1
             if self.kill_at == 0:
                 if self.kill_after:
-                    super()._call(act, method, *arguments)
+                    with suppress(ProvisionerError):
+                        super()._call(act, method, *arguments)
                 self.dead = True
                 self.state.mkdir(parents=True, exist_ok=True)
                 shutil.copytree(self.state, self.state.with_name("at-death"))
@@ -120,6 +123,12 @@ class SettledLog:
         self._hypervisor.settle()
         return self._log.read_new()
 
+    def position(self) -> SerialPosition:
+        return self._log.position()
+
+    def resume(self, position: SerialPosition) -> str | None:
+        return self._log.resume(position)
+
 
 @dataclass
 class Scene:
@@ -131,6 +140,8 @@ class Scene:
     when: ReadyWhen = "serial"
     keys: bool = False
     edition: str = "Professional"
+    patience: float | None = None
+    within: float = 600
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -150,6 +161,7 @@ class Scene:
             serial=SettledLog(self.hypervisor, store.serial_log),
             console=self.console,
             store=store,
+            patience=self.patience,
         )
 
     def state(self) -> MachineState | None:
@@ -212,7 +224,7 @@ class Scene:
             DefineDomain(name="dev", xml=xml, summary="2 CPUs"),
             StartDomain(name="dev", accelerator="KVM"),
             *([PassBootPrompt(name="dev", target="sdb", reason="a test")] if self.keys else []),
-            WaitReady(name="dev", when=self.when, within=600),
+            WaitReady(name="dev", when=self.when, within=self.within),
             RemoveAnswerDisc(name="dev", target="sdc", file_name=f"{stem}-answers.iso"),
         ]
         return MachinePlan(
@@ -241,7 +253,7 @@ class Scene:
             left += [
                 str(path.relative_to(state))
                 for path in state.rglob("*")
-                if path.is_file() and "failures" not in path.parts
+                if path.is_file() and "failures" not in path.parts and path.name != "timings.json"
             ]
         return sorted(left)
 

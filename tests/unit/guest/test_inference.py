@@ -1,0 +1,151 @@
+"""What is concluded from evidence, and when nothing moves any more."""
+
+from __future__ import annotations
+
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+
+import pytest
+
+from provisioner.errors import FailedError
+from provisioner.guest.firmware import BootAttempt
+from provisioner.guest.inference import Counters, Inference, Pulse
+from provisioner.guest.screen import PNG_MAGIC, mark, png
+from provisioner.guest.stages import PATIENCE, STAGES, patience, rank
+from provisioner.ports import Picture
+
+MIB = 2**20
+DISC = BootAttempt(entry="Boot0001", description="UEFI QEMU DVD-ROM", optical=True)
+DISK = BootAttempt(entry="Boot0003", description="UEFI Misc Device", optical=False)
+
+
+def test_a_silent_installation_from_power_on_to_the_agent() -> None:
+    """No line of the guest: firmware, counters, restarts and the agent are enough."""
+    inference = Inference()
+    said = [
+        inference.spoke(),
+        inference.boot(DISC),
+        inference.count(Counters(disc_read=1 * MIB)),
+        inference.count(Counters(disc_read=500 * MIB)),
+        inference.count(Counters(disc_read=520 * MIB, disk_written=1 * MIB)),
+        inference.count(Counters(disc_read=2000 * MIB, disk_written=900 * MIB)),
+        inference.boot(DISK),
+        inference.spoke(),
+        inference.boot(DISK),
+        inference.agent(),
+    ]
+    assert [concluded.stage if concluded else None for concluded in said] == [
+        *("firmware", "boot-disc", None, "setup", "disks", "image"),
+        *("first-boot", None, "oobe", "agent"),
+    ]
+    assert not inference.reported
+    assert "900.0 MiB written" in said[5].evidence  # type: ignore[union-attr]
+
+
+def test_what_the_guest_reports_goes_before_what_we_conclude() -> None:
+    inference = Inference()
+    inference.report("image")
+    assert inference.count(Counters(disc_read=500 * MIB)) is None
+    assert (inference.stage, inference.reported) == ("image", True)
+    concluded = inference.boot(DISK)
+    assert concluded is not None and concluded.stage == "first-boot"
+    inference.report("something new")
+    assert inference.stage == "something new"
+    assert inference.boot(DISK) is not None, "an unknown stage does not stop the order"
+
+
+def test_a_disk_that_is_tried_before_anything_was_installed_is_no_first_boot() -> None:
+    inference = Inference()
+    assert inference.boot(DISK) is None
+    assert inference.boot(DISC) is not None
+
+
+def test_every_stage_has_its_place_and_a_patience() -> None:
+    assert [rank(stage) for stage in STAGES] == list(range(len(STAGES)))
+    assert set(PATIENCE) <= set(STAGES)
+    assert all(patience(stage) >= 120 for stage in (*STAGES, "unheard of"))
+
+
+def counted(pulse: Pulse, before: int, after: int, now: float) -> None:
+    pulse.counted(Counters(disc_read=before), Counters(disc_read=after), now=now)
+
+
+@pytest.mark.parametrize("stage", [*STAGES, "unheard of"])
+def test_a_hang_at_each_stage_is_noticed(stage: str) -> None:
+    pulse = Pulse(now=0)
+    limit = patience(stage)
+    pulse.listened()
+    counted(pulse, 0, 10 * MIB, 5)
+    assert pulse.stall(stage, now=5 + limit - 1) is None
+    stall = pulse.stall(stage, now=5 + limit)
+    assert stall is not None
+    assert (stall.stage, stall.seconds) == (stage, limit)
+    assert stall.looked_at == ("the serial line", "disc reads", "disk reads", "disk writes")
+
+
+def test_what_puts_it_off() -> None:
+    pulse = Pulse(now=0, every_stage=100)
+    counted(pulse, 0, 1000, 90)
+    assert pulse.stall("image", now=100) is not None, "a few bytes are no progress"
+    counted(pulse, 0, MIB, 90)
+    assert pulse.stall("image", now=189) is None
+    assert pulse.screen(b"one", now=180)
+    assert pulse.stall("image", now=279) is None
+    assert not pulse.screen(b"one", now=200), "the same picture again"
+    assert pulse.stall("image", now=281) is not None
+    assert pulse.stall("image", now=281, extra=3600) is not None, "a given limit is the limit"
+
+
+def test_a_blinking_cursor_and_a_spinner() -> None:
+    """Two pictures in turn are no change; ever new ones put it off thrice, not for ever."""
+    pulse = Pulse(now=0, every_stage=100)
+    for now in range(10, 120, 10):
+        pulse.screen(b"%d" % (now % 20), now=now)
+    assert pulse.stall("oobe", now=121) is not None
+    pulse = Pulse(now=0, every_stage=100)
+    for now in range(10, 290, 10):
+        pulse.screen(b"frame %d" % now, now=now)
+        assert pulse.stall("oobe", now=now) is None
+    pulse.screen(b"another", now=299)
+    assert pulse.stall("oobe", now=300) is not None
+
+
+def test_it_can_be_switched_off_and_forgives_an_absence() -> None:
+    assert Pulse(now=0, every_stage=0).stall("image", now=10**6) is None
+    pulse = Pulse(now=0, factor=3)
+    assert pulse.stall("image", now=3 * patience("image") - 1) is None
+    pulse.forgive(now=5000)
+    assert pulse.stall("image", now=5001) is None
+
+
+def test_a_step_may_be_silent_for_its_own_limit() -> None:
+    pulse = Pulse(now=0)
+    assert pulse.stall("steps", now=7000, extra=7200) is None
+    assert pulse.stall("steps", now=7300, extra=7200) is not None
+
+
+def test_a_ppm_becomes_png(tmp_path: Path) -> None:
+    """Read by ImageMagick's or libpng's own reader: `file`, and the pixels by zlib."""
+    pixels = bytes(range(36))
+    picture = Picture(media_type="image/x-portable-pixmap", data=b"P6\n4 3\n255\n" + pixels)
+    data = png(picture)
+    path = tmp_path / "x.png"
+    path.write_bytes(data)
+    said = subprocess.run(["file", "-b", str(path)], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "PNG image data, 4 x 3, 8-bit/color RGB, non-interlaced"
+    length = struct.unpack(">I", data[33:37])[0]
+    rows = zlib.decompress(data[41 : 41 + length])
+    assert b"".join(rows[y * 13 + 1 : y * 13 + 13] for y in range(3)) == pixels
+    assert png(Picture(media_type="image/png", data=data)) == data
+    assert mark(picture) != mark(Picture(media_type="image/png", data=data))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"P6\n4 3\n255\n" + bytes(35), b"P6\n0 0\n255\n", b"P6 99999 99999 255 ", b"GIF8"]
+)
+def test_a_picture_that_is_none(data: bytes) -> None:
+    assert not data.startswith(PNG_MAGIC)
+    with pytest.raises(FailedError):
+        png(Picture(media_type="image/x-portable-pixmap", data=data))
