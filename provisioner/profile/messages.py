@@ -17,8 +17,8 @@ from provisioner.profile import fields
 from provisioner.profile.fields import Form, Forms, Path
 from provisioner.profile.places import Finding
 from provisioner.profile.quantities import Duration, Size, duration_hint, size_hint
+from provisioner.profile.steps import STEP_KINDS
 from provisioner.profile.values import BadValue, did_you_mean
-from provisioner.profile.windows import STEP_KINDS
 
 _MISMATCHES = frozenset(
     (

@@ -14,6 +14,8 @@ from provisioner.templating import Templates
 
 GOLDEN = Path(__file__).parents[2] / "golden/answers"
 SCRIPTS = sorted(GOLDEN.rglob("first-logon.ps1"))
+STEPS = sorted(GOLDEN.rglob("steps/*.ps1"))
+BATCHES = sorted(GOLDEN.rglob("*.cmd"))
 PARSER = Parser(Language(tree_sitter_powershell.language()))
 
 
@@ -34,6 +36,22 @@ def test_parses(path: Path) -> None:
     assert broken(path.read_text(encoding="utf-8")) == []
 
 
+def test_steps_parse() -> None:
+    """The scripts of steps, and what their batch files hand to powershell.exe."""
+    assert STEPS
+    for path in STEPS:
+        assert broken(path.read_text(encoding="utf-8")) == [], path
+    commands = [
+        (path, command)
+        for path in BATCHES
+        for command in re.findall(r'-Command "(.*)"$', path.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert len(commands) >= 3
+    for path, command in commands:
+        assert '"' not in command, path
+        assert broken(command.replace("%~dp0", "E:\\provision\\steps\\")) == [], path
+
+
 def test_the_parser_sees_errors() -> None:
     assert SCRIPTS
     assert broken("if ($a { 1 }")
@@ -42,7 +60,8 @@ def test_the_parser_sees_errors() -> None:
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.parts[-3])
 def test_no_program_waits_without_a_limit(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert text.count("Start-Process") == 2, "only Invoke-Bounded starts programs"
+    starters = 3 if "function Invoke-StepFile" in text else 2
+    assert text.count("Start-Process") == starters, "only two functions start programs"
     assert "virtio-win-guest-tools" not in text, "the bundle hangs on 24H2"
     assert not re.search(r"['\" ][D-Z]:\\", text), "no drive letters of ours"
 
@@ -53,10 +72,12 @@ def test_the_order_of_a_first_logon() -> None:
     places = [
         text.index(mark)
         for mark in (
+            "    Register-Continuation\n",
             "Enter-Stage 'drivers'",
-            "steps\\01-tools-folder.ps1",
+            "    Invoke-Steps\n",
             "Transport HTTPS",
             "Enter-Stage 'cleanup'",
+            "{ Remove-Continuation }",
             "Panther\\unattend.xml",
             "Enter-Stage 'agent'",
             "Send-Event $failure",
@@ -72,5 +93,5 @@ def test_checksum_constants() -> None:
     source = Templates([shipped_folder() / "templates"])
     assert "windows/scripts/first-logon.ps1.j2" in source.names()
     text = SCRIPTS[0].read_text()
-    assert f"-bxor {0xEDB88320}" in text
+    assert text.count(f"-bxor {0xEDB88320}") == 1
     assert text.count(str(0xFFFFFFFF)) == 2
