@@ -25,7 +25,7 @@ _TRAILING_BACKSLASHES = re.compile(r"(\\+)\Z")
 _XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _CMD_SPECIAL = re.compile(r'[()<>&|^"!]')
 _CMD_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\\-]*")
-_CMD_WORD = re.compile(r"[A-Za-z0-9_./:=\\+@-]+")
+_CMD_WORD = re.compile(r"[A-Za-z0-9_./:=\\+@*-]+")
 _MSI_PROPERTY = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)=(.*)")
 _ARGV_PLAIN = re.compile(r"[^\s\"\x00-\x20]+")
 
@@ -128,16 +128,12 @@ def cmd_program_argument(text: str) -> str:
 
 
 def cmd_msi_argument(text: str) -> str:
-    """The same for msiexec, which wants a property's quotes behind the `=`: `DIR="C:\\My Tools"`.
-
-    msiexec splits its command line itself and takes backslashes as they are (Microsoft,
-    "Command-Line Options" of Windows Installer).
-    """
+    """The same for msiexec, which wants a property's quotes behind its `=`: `DIR="C:\\My Dir"`."""
     if _CMD_WORD.fullmatch(text):
         return text
     if found := _MSI_PROPERTY.fullmatch(text):
-        return f"{found[1]}={cmd_argument(found[2])}"
-    return cmd_argument(text)
+        return f"{found[1]}={cmd_program_argument(found[2])}"
+    return cmd_program_argument(text)
 
 
 def cmd_echo(text: str) -> str:

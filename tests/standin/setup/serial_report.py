@@ -81,6 +81,10 @@ class SerialReport:
         self.stage = stage
         self._send({"event": "stage", "stage": stage})
 
+    def event(self, payload: Mapping[str, Any]) -> None:
+        """An event of the steps (docs/steps.md)."""
+        self._send(payload)
+
     def ready(self) -> None:
         """Nothing more will be reported."""
         self._send({"event": "ready"})
