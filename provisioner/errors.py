@@ -123,6 +123,14 @@ class GuestError(ProvisionerError):
     exit_code = 6
 
 
+class StepError(GuestError):
+    """A step of the profile failed in the guest; `number` is its place in the list."""
+
+    def __init__(self, message: str, *, hint: str | None = None, number: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.number = number
+
+
 class InterruptedByUser(ProvisionerError):
     """Ctrl-C, or SIGTERM."""
 

@@ -2,7 +2,8 @@
 
 Before the machine is started a failure, Ctrl-C included, undoes everything. A guest that fails is
 undone too, after its last words were saved. Ctrl-C while the guest installs itself leaves it
-installing: the work is recorded, and the next `up` goes on waiting.
+installing: the work is recorded, and the next `up` goes on waiting. A step of the profile that
+fails is no reason to undo an installation: the machine stays, for `up --resume`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from provisioner.errors import GuestError, InterruptedByUser, ProvisionerError
+from provisioner.errors import GuestError, InterruptedByUser, ProvisionerError, StepError
 from provisioner.guest.listener import Listener
 from provisioner.plan.model import MachinePlan
 from provisioner.plan.steps import (
     PassBootPrompt,
     RemoveAnswerDisc,
+    ShakeHands,
     StartDomain,
     WaitReady,
     describe,
@@ -30,6 +32,9 @@ from provisioner.store.machine import Phase
 
 RESUMED_GRACE = 120.0
 """Seconds that `up` waits at least when it takes up an installation again."""
+
+IN_THE_GUEST = (PassBootPrompt, WaitReady, ShakeHands, RemoveAnswerDisc)
+"""Steps while the guest installs itself: what interrupts them undoes nothing."""
 
 
 def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool) -> bool:
@@ -60,14 +65,20 @@ def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool)
                 save_evidence(world, plan, err, guest.listener.heard)
             except (OSError, ProvisionerError) as trouble:  # a full disk must not keep it running
                 console.warn(f"its last words could not be saved: {trouble}")
-            if keep_failed:
-                store.update(phase=Phase.FAILED, reason=err.message, finished=world.clock.now())
-                console.warn(f"{plan.name} is kept as it is (--keep-failed)")
+            if keep_failed or isinstance(err, StepError):
+                store.update(
+                    phase=Phase.FAILED,
+                    reason=err.message,
+                    finished=world.clock.now(),
+                    failed_step=err.number if isinstance(err, StepError) else None,
+                )
+                why = "for `up --resume`" if isinstance(err, StepError) else "(--keep-failed)"
+                console.warn(f"{plan.name} is kept as it is {why}")
             else:
                 roll_back(world)
             raise
         except KeyboardInterrupt as err:
-            if isinstance(step, WaitReady | PassBootPrompt | RemoveAnswerDisc):
+            if isinstance(step, IN_THE_GUEST):
                 raise InterruptedByUser(
                     f"{plan.name} goes on installing itself",
                     hint=f"`provisioner up` waits for it again, `provisioner delete {plan.name}` "
@@ -76,7 +87,7 @@ def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool)
             roll_back(world)
             raise InterruptedByUser("interrupted; everything that was begun is undone") from err
         except BaseException:
-            if not isinstance(step, WaitReady | PassBootPrompt | RemoveAnswerDisc):
+            if not isinstance(step, IN_THE_GUEST):
                 roll_back(world)
             raise
     finish(world)

@@ -6,6 +6,7 @@ import time
 from contextlib import suppress
 
 from provisioner.errors import GuestError, ProvisionerError
+from provisioner.guest import steps
 from provisioner.guest.listener import Heard
 from provisioner.plan.model import MachinePlan
 from provisioner.run.world import World
@@ -21,6 +22,8 @@ def save_evidence(world: World, plan: MachinePlan, error: GuestError, heard: Hea
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / "reason.txt").write_text(f"{error.message}\n{error.hint or ''}\n")
     (folder / "last-lines.txt").write_text("\n".join(heard.last_lines) + "\n")
+    if told := [*steps.log(heard.frames)]:
+        (folder / "steps.log").write_text("\n".join(told) + "\n")
     with suppress(ProvisionerError):  # it may have turned itself off, or have no display
         picture = world.hypervisor.screenshot(plan.name)
         suffix = "png" if picture.media_type == "image/png" else "ppm"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from provisioner.errors import FailedError, GuestError, InterruptedByUser
+from provisioner.errors import FailedError, GuestError, InterruptedByUser, StepError
+from provisioner.guest import steps
 from provisioner.guest.firmware import Verdict
 from provisioner.guest.listener import STAGES, Listener
 from provisioner.guest.protocol import Frame
@@ -166,10 +167,8 @@ def _words(frame: Frame) -> str | None:
         case "stage":
             stage = str(payload.get("stage", ""))
             return STAGES.get(stage, stage)
-        case "step" if payload.get("state") == "start":
-            return f"step {payload.get('name', '?')}"
-        case "step":
-            return f"step {payload.get('name', '?')} exited {payload.get('exit_code', '?')}"
+        case "step" | "result":
+            return steps.words(frame)
         case "ready":
             return "the guest says it is ready"
         case _:
@@ -190,11 +189,22 @@ def _stop_when_off(guest: Guest, name: str) -> None:
 
 
 def _stop_when_failed(guest: Guest, name: str) -> None:
-    failure = guest.listener.heard.failure
-    if failure is not None:
-        raise GuestError(
-            f"{name} gave up: {failure}", hint=f"its serial log: {guest.world.store.serial_log}"
-        )
+    heard = guest.listener.heard
+    failure = heard.failure
+    if failure is None:
+        return
+    log = guest.world.store.serial_log
+    failed = steps.failed_step(heard.frames)
+    if failed is None:
+        raise GuestError(f"{name} gave up: {failure}", hint=f"its serial log: {log}")
+    for line in failed.lines:
+        guest.world.console.warn(f"  | {line}")
+    raise StepError(
+        f"{name} gave up: {failure}",
+        hint=f"`provisioner up --resume` runs step {failed.number} again, as it is or corrected; "
+        f"its serial log: {log}",
+        number=failed.number,
+    )
 
 
 def _stop_when_asked(guest: Guest, name: str) -> None:

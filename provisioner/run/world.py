@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from provisioner.ports import Clock, Console, Hypervisor, SecretStore, SerialLog
+from provisioner.ports import Clock, Console, Handshakes, Hypervisor, SecretStore, SerialLog
 from provisioner.quoting import ENCODINGS
 from provisioner.secret import SecretSlot
 from provisioner.store.machine import MachineStore
@@ -18,6 +18,7 @@ class World:
     clock: Clock
     secrets: SecretStore
     serial: SerialLog
+    handshakes: Handshakes
     console: Console
     store: MachineStore
 

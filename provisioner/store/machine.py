@@ -76,6 +76,8 @@ class MachineState:
     finished: float | None = None
     reason: str | None = None
     """Why the phase is `failed`."""
+    failed_step: int | None = None
+    """The number of the profile's step that failed, where that was the reason."""
     users: tuple[str, ...] = ()
 
 
