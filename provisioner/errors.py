@@ -124,11 +124,12 @@ class GuestError(ProvisionerError):
 
 
 class StepError(GuestError):
-    """A step of the profile failed in the guest; `number` is its place in the list."""
+    """A step of the profile failed in the guest."""
 
     def __init__(self, message: str, *, hint: str | None = None, number: int = 0) -> None:
         super().__init__(message, hint=hint)
         self.number = number
+        """The step's place in the list."""
 
 
 class InterruptedByUser(ProvisionerError):

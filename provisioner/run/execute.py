@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from provisioner.errors import GuestError, InterruptedByUser, ProvisionerError, StepError
 from provisioner.guest.listener import Listener
+from provisioner.guest.steps import results
 from provisioner.plan.model import MachinePlan
 from provisioner.plan.steps import (
     PassBootPrompt,
@@ -59,6 +60,8 @@ def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool)
                 store.update(phase=Phase.INSTALLING, started=world.clock.now())
                 guest = Guest(world=world, listener=guest.listener, started=world.clock.monotonic())
             perform(step, world, guest)
+            if isinstance(step, WaitReady):
+                _keep_outputs(guest, world)
             store.journal.done(number)
         except GuestError as err:
             try:
@@ -66,6 +69,7 @@ def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool)
             except (OSError, ProvisionerError) as trouble:  # a full disk must not keep it running
                 console.warn(f"its last words could not be saved: {trouble}")
             if keep_failed or isinstance(err, StepError):
+                _keep_outputs(guest, world)
                 store.update(
                     phase=Phase.FAILED,
                     reason=err.message,
@@ -92,6 +96,13 @@ def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool)
             raise
     finish(world)
     return True
+
+
+def _keep_outputs(guest: Guest, world: World) -> None:
+    """Remembers what steps handed over, besides what they had before the machine was resumed."""
+    state = world.store.load()
+    before = state.outputs if state is not None else {}
+    world.store.update(outputs={**before, **results(guest.listener.heard.frames)})
 
 
 def _started(plan: MachinePlan, world: World) -> float:

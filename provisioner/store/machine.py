@@ -78,6 +78,8 @@ class MachineState:
     """Why the phase is `failed`."""
     failed_step: int | None = None
     """The number of the profile's step that failed, where that was the reason."""
+    outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Texts that the profile's steps handed over: by step, by name."""
     users: tuple[str, ...] = ()
 
 

@@ -216,7 +216,8 @@ IDENTIFIED = """<s:Envelope xml:lang="en-US" xmlns:s="http://www.w3.org/2003/05/
 <s:Header/><s:Body><wsmid:IdentifyResponse \
 xmlns:wsmid="http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd">\
 <wsmid:ProtocolVersion>http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd</wsmid:ProtocolVersion>\
-<wsmid:ProductVendor>Microsoft Corporation</wsmid:ProductVendor></wsmid:IdentifyResponse></s:Body></s:Envelope>"""
+<wsmid:ProductVendor>Microsoft Corporation</wsmid:ProductVendor></wsmid:IdentifyResponse>\
+</s:Body></s:Envelope>"""
 
 
 class WsMan(http.server.BaseHTTPRequestHandler):
@@ -302,9 +303,7 @@ def test_silence_and_drips_end_at_the_time_limit(service: str) -> None:
 
     async def drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for _ in range(100):
-            writer.write(
-                {"rdp": b"\3\0\1\xff"}.get(service, b"\x16\3\3\4" if service == "winrm" else b"x")
-            )
+            writer.write(drop)
             await writer.drain()
             await asyncio.sleep(0.05)
 

@@ -288,7 +288,7 @@ function Invoke-Steps {
     Save-State $state
     while ($state.next -le $steps.Count) {
         $step = $steps[$state.next - 1]
-        if ($step.condition) {
+        if ($step.condition -and $state.begun -eq 0) {
             $code = Invoke-StepFile $step $step.condition 300 1
             if ($code -notin 0, 1) { throw "the condition of step '$($step.name)' exited $code" }
             if ($code -eq 1) {
