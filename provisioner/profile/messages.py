@@ -80,7 +80,7 @@ def _locate(error: ErrorDetails, data: Any) -> _Located:
             data = data[part]
         elif error["type"] == "missing" and index == len(location) - 1:
             path.append(part)
-        elif union is None:
+        else:  # the innermost union counts: a step's `feature` is one inside the union of steps
             union, branch = tuple(path), str(part)
     return _Located(error=error, path=tuple(path), union=union, branch=branch)
 

@@ -38,7 +38,7 @@ def steps(done: Done, *, seen: int = 0) -> list[str]:
     """The guest's `step` events in short."""
     told = []
     for event in done.events[seen:]:
-        if event["event"] == "guest" and event.get("name") and "state" in event:
+        if event.get("name") and event.get("state") in ("start", "end", "retry", "skip"):
             code = f" {event['exit_code']}" if "exit_code" in event else ""
             told.append(f"{event['name']} {event['state']}{code}")
     return told
@@ -150,3 +150,28 @@ def hang(home: Home) -> dict[str, Any]:
 def test_a_step_that_hangs_is_ended(home: Home) -> None:
     assert "'stuck' was ended after 3 s" in hang(home)["reason"]
     home.run("delete", "m1", "--yes")
+
+
+INSTALLED = """\
+windows:
+  remote: {rdp: true}
+  steps:
+    - {name: before, cmd: "rem standin: write C:\\\\x y"}
+    - reboot: {}
+    - {name: after, powershell: "# standin: out once more", only_if: {exists: 'C:\\x'}}
+machine: {memory: 1 GiB, ready: {within: 15 min}}
+"""
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_a_restart_among_the_steps_of_a_whole_installation(home: Home) -> None:
+    """What the installed system remembers is on its own disk; the install disc is still there."""
+    done = home.json("up", home.profile(INSTALLED), timeout=1000)
+    assert steps(done) == [
+        *("before start", "before end 0", "restart start", "restart end 0"),
+        *("after start", "after end 0"),
+    ]
+    assert done.event("up")["phase"] == "ready"
+    home.run("delete", "m1", "--yes")
+    assert leaks(home) == []
