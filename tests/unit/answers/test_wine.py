@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -27,6 +29,7 @@ pytestmark = [pytest.mark.xdist_group("wine"), pytest.mark.timeout(180)]
 WINE = Path("/usr/lib/wine")
 """Where Debian's package wine64 has its programs; only the package wine puts them in the path."""
 TEMPLATES = Templates(Resources(shipped=shipped_folder()).template_folders())
+GOLDEN = Path(__file__).parents[2] / "golden/answers"
 RECORDER = '#!/bin/sh\nfor word in "$@"; do printf \'%s\\n\' "$word"; done\n'
 RECORDED = ("dism.exe", "winget.exe", "choco.exe", "msiexec.exe", "powershell.exe")
 EXE_ARGUMENTS = ["/install", "/log:C:\\my logs\\", "a&b|c<d>^e", "50% of %PATH%", "", "(x)", "C:\\"]
@@ -278,3 +281,31 @@ def test_what_programs_are_called_with(wine: Wine, tmp_path: Path) -> None:
                              "-Command"]  # fmt: skip
         assert f"& '{beside}\\{script}'" in words[5]
         assert len(words) == 6
+
+
+def test_the_commands_for_setup_set_what_they_name(wine: Wine) -> None:
+    """What the answer file runs in Setup, as its golden file has it."""
+    answers = ElementTree.parse(GOLDEN / "bypass/Autounattend.xml")
+    commands = [path.text for path in answers.iter() if path.tag.endswith("}Path")]
+    commands = [command for command in commands if command and command.startswith("reg.exe ")]
+    assert len(commands) == 3
+    script = "".join(f"@{command}\n@if errorlevel 1 exit /b 1\n" for command in commands)
+    assert wine.run(step(cmd=script), file="01-a.cmd")[0] == 0
+    wine.call("reg", "export", "HKLM\\SYSTEM\\Setup\\LabConfig", "C:\\lab.reg", "/y")
+    assert exported(wine.drive_c / "lab.reg") == dict.fromkeys(
+        ("BypassTPMCheck", "BypassSecureBootCheck", "BypassRAMCheck"), ("REG_DWORD", 1)
+    )
+
+
+def test_every_reg_add_of_the_golden_files_is_one_that_was_tried() -> None:
+    """Registry steps are rendered by one template and three forms of data, and nothing else is."""
+    lines = {
+        re.sub(r'"[^"]*"|(?<=/d )\S+|(?<=/v )\S+|HK\S+', "X", line)
+        for path in GOLDEN.rglob("*.cmd")
+        for line in path.read_text("utf-8").splitlines()
+        if "reg.exe" in line
+    }
+    kinds = ("SZ", "EXPAND_SZ", "MULTI_SZ", "DWORD", "QWORD", "BINARY")
+    known = {f"@reg.exe add X /v X /t REG_{kind} /d X /f" for kind in kinds}
+    assert lines <= {*known, "@reg.exe add X /ve /t REG_SZ /d X /f", "@reg.exe add X /f"}
+    assert len(lines) == 8

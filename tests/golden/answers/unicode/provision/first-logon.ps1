@@ -9,6 +9,10 @@ $sequence = 0
 $stage = 'first-logon'
 $failure = $null
 
+# A second logon of the same user while this runs starts nothing.
+$mutex = New-Object System.Threading.Mutex -ArgumentList $false, 'Global\provisioner'
+if (-not $mutex.WaitOne(0)) { exit 0 }
+
 New-Item -Path $logs -ItemType Directory -Force | Out-Null
 Start-Transcript -LiteralPath (Join-Path $logs 'first-logon.log') -Append -Force | Out-Null
 
@@ -246,7 +250,7 @@ function Invoke-StepFile($Step, [string]$File, [long]$Seconds, [int]$Attempt) {
         }
         if ($clock.Elapsed.TotalSeconds -gt $Seconds) {
             foreach ($process in Get-CimInstance -ClassName Win32_Process | Where-Object { $_.CommandLine -and $_.CommandLine.Contains($base) }) {
-                & taskkill.exe /t /f /pid $process.ProcessId 2>&1 | Out-Null
+                & taskkill.exe /t /f /pid $process.ProcessId | Out-Null
             }
             break
         }
@@ -268,8 +272,13 @@ function Send-Results($Step) {
             Send-Warning "step '$($Step.name)' left no $($output.file)"
             continue
         }
-        $text = [string](Get-Content -LiteralPath $output.file -Encoding UTF8 -TotalCount 1000 | Out-String)
-        if ($text.Length -gt 1000) { $text = $text.Substring(0, 1000) }
+        $reader = New-Object System.IO.StreamReader -ArgumentList $output.file
+        try {
+            $characters = New-Object char[] 1000
+            $text = [string]::new($characters, 0, $reader.ReadBlock($characters, 0, 1000))
+        } finally {
+            $reader.Close()
+        }
         Send-Event ([ordered]@{ event = 'result'; step = $Step.name; name = $output.name; text = $text.TrimEnd() })
     }
 }
@@ -282,7 +291,7 @@ function Complete-Step($State) {
 }
 
 function Restart-Windows {
-    & shutdown.exe /r /f /t 0 2>&1 | Out-Null
+    & shutdown.exe /r /f /t 0 | Out-Null
     Stop-Transcript | Out-Null
     exit 0
 }
