@@ -234,6 +234,8 @@ def _facts(
         ("boot prompt", _prompt(boot)),
         ("machine", f"{_machine(sources, made)} on {sources.host.uri}"),
     ]
+    if steps := sources.profile.windows.steps:
+        rows.append(("steps", f"{len(steps)}: {', '.join(step.name for step in steps)}"))
     if disc.autologon_note:
         rows.append(("autologon", disc.autologon_note))
     return tuple(rows)

@@ -227,7 +227,7 @@ RULES = (
         hardware.probes,
         ("machine.ready.when", "machine.ready.probes", "machine.networks", "windows.remote"),
     ),
-    Rule(step_rules.exit_codes, ("windows.steps",)),
+    Rule(step_rules.exit_codes, ("windows.steps.exit_codes", "windows.steps.reboot")),
     Rule(hardware.virtio_disks, ("machine.disks.bus", "media.drivers", "windows.architecture")),
     Rule(
         hardware.virtio_networks,
