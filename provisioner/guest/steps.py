@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from provisioner.guest.protocol import Frame
@@ -11,6 +13,12 @@ from provisioner.guest.protocol import Frame
 STAGE = "steps"
 LAST_LINES = 20
 """Lines of a step's output that a failure is shown with."""
+
+LONGEST = 1000
+"""Characters of one text; the runner sends no longer ones, and a guest that lies may."""
+
+MOST_RESULTS = 200
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,16 +38,16 @@ def failed_step(frames: Iterable[Frame]) -> FailedStep | None:
         payload = frame.payload
         match frame.event:
             case "step":
-                number, name = _whole(payload.get("number")), str(payload.get("name", ""))
+                number, name = _whole(payload.get("number")), _text(payload, "name")
                 if payload.get("state") == "start":
-                    lines.clear()
+                    lines = []
             case "output":
-                lines.append(str(payload.get("text", "")))
+                lines = [*lines[1 - LAST_LINES :], _text(payload, "text")]
             case "failed":
                 failed = payload.get("stage") == STAGE
     if not failed:
         return None
-    return FailedStep(number=number, name=name, lines=tuple(lines[-LAST_LINES:]))
+    return FailedStep(number=number, name=name, lines=tuple(lines))
 
 
 def log(frames: Iterable[Frame]) -> Iterator[str]:
@@ -47,7 +55,7 @@ def log(frames: Iterable[Frame]) -> Iterator[str]:
     for frame in frames:
         if frame.event == "output":
             sign = "!" if frame.payload.get("stream") == "stderr" else " "
-            yield f"{sign} {frame.payload.get('text', '')}"
+            yield f"{sign} {_text(frame.payload, 'text')}"
         elif text := words(frame):
             yield text
 
@@ -74,18 +82,17 @@ def summary(frames: Iterable[Frame]) -> str | None:
 def results(frames: Iterable[Frame]) -> Mapping[str, Mapping[str, str]]:
     """The outputs of steps: by step, by name."""
     found: dict[str, dict[str, str]] = {}
-    for frame in frames:
-        if frame.event == "result":
-            payload = frame.payload
-            step = found.setdefault(str(payload.get("step", "")), {})
-            step[str(payload.get("name", ""))] = str(payload.get("text", ""))
+    heard = (frame.payload for frame in frames if frame.event == "result")
+    for payload in islice(heard, MOST_RESULTS):
+        step = found.setdefault(_text(payload, "step"), {})
+        step[_text(payload, "name")] = str(payload.get("text", ""))[:LONGEST]
     return found
 
 
 def words(frame: Frame) -> str | None:
     """An event of steps in words; None for other events."""
     payload = frame.payload
-    name, code = payload.get("name", "?"), payload.get("exit_code", "?")
+    name, code = _text(payload, "name"), _whole(payload.get("exit_code"))
     match frame.event, payload.get("state"):
         case "step", "start":
             attempt = _whole(payload.get("attempt"))
@@ -97,11 +104,17 @@ def words(frame: Frame) -> str | None:
         case "step", _:
             return f"step {name} exited {code}"
         case "result", _:
-            return f"step {payload.get('step', '?')}: {name} = {payload.get('text', '')}"
+            return f"step {_text(payload, 'step')}: {name} = {_text(payload, 'text')}"
         case _:
             return None
 
 
 def _whole(value: Any) -> int:
     """A whole number of the guest's, 0 where it is something else."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+    good = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**32
+    return value if good else 0
+
+
+def _text(payload: Mapping[str, Any], key: str) -> str:
+    """A text of the guest's for a line of ours: whatever a terminal would obey is taken out."""
+    return _CONTROL.sub("?", str(payload.get(key, "")))[:LONGEST]

@@ -178,7 +178,7 @@ def test_conditions(guest: Guest) -> None:
     guest.step(condition="bad.cmd")
     (guest.folder / "bad.cmd").write_text("rem standin: exit 2\n")
     assert guest.boot() == "the condition of step 's4' exited 2"
-    assert guest.told[2:] == ["s2 start #1", "s2 end 0 #1", "s3 skip"]
+    assert guest.told[2:] == ["s2 start #1", "s2 end 0 #1", "s3 skip", "s4 end 2 #0"]
 
 
 def test_a_half_done_step_is_not_skipped_by_its_own_condition(guest: Guest) -> None:

@@ -89,6 +89,7 @@ class Runner:
         if "condition" in step and self.state["begun"] == 0:
             code = self._run(step, step["condition"], CONDITION_SECONDS)
             if code not in (0, 1):
+                self._report(step, "end", exit_code=code, attempt=0)
                 raise StepFailed(f"the condition of step '{step['name']}' exited {code}")
             if code == 1:
                 return False

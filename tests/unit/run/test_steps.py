@@ -264,3 +264,24 @@ def test_a_guest_that_lies(junk: object) -> None:
             lies = frames({"event": event, key: junk}, {"event": "failed", "stage": "steps"})
             failed_step(lies), results(lies), summary(lies[:1])
             [words(one) for one in lies]
+
+
+def test_a_guest_cannot_talk_to_the_terminal() -> None:
+    told = frames(
+        {"event": "step", "name": "a\x1b[2J\nb", "state": "start", "number": 1},
+        {"event": "output", "text": "\x1b]0;title\x07\u202egnp.exe"},
+        {"event": "failed", "stage": "steps"},
+    )
+    failed = failed_step(told)
+    assert failed is not None
+    assert (failed.name, failed.lines) == ("a?[2J?b", ("?]0;title??gnp.exe",))
+    assert words(told[0]) == "step a?[2J?b"
+
+
+def test_results_are_bounded() -> None:
+    many = [
+        {"event": "result", "step": "a", "name": str(n), "text": "x" * 9000} for n in range(999)
+    ]
+    kept = results(frames(*many))["a"]
+    assert len(kept) == 200
+    assert {len(text) for text in kept.values()} == {1000}

@@ -339,7 +339,10 @@ function Invoke-Steps {
         $step = $steps[$state.next - 1]
         if ($step.condition -and $state.begun -eq 0) {
             $code = Invoke-StepFile $step $step.condition 300 1
-            if ($code -notin 0, 1) { throw "the condition of step '$($step.name)' exited $code" }
+            if ($code -notin 0, 1) {
+                Send-Step $step 'end' @{ exit_code = $code; attempt = 0 }
+                throw "the condition of step '$($step.name)' exited $code"
+            }
             if ($code -eq 1) {
                 Send-Step $step 'skip'
                 Complete-Step $state
