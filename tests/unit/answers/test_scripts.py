@@ -95,3 +95,122 @@ def test_checksum_constants() -> None:
     text = SCRIPTS[0].read_text()
     assert text.count(f"-bxor {0xEDB88320}") == 1
     assert text.count(str(0xFFFFFFFF)) == 2
+
+
+CMDLETS = frozenset(
+    [
+        "Add-Type",
+        "ConvertFrom-Json",
+        "ConvertTo-Json",
+        "Disable-LocalUser",
+        "Disable-NetFirewallRule",
+        "Enable-LocalUser",
+        "Enable-PSRemoting",
+        "Get-ChildItem",
+        "Get-CimInstance",
+        "Get-Content",
+        "Get-Date",
+        "Get-LocalUser",
+        "Get-NetConnectionProfile",
+        "Get-NetFirewallRule",
+        "Get-ScheduledTask",
+        "Get-Service",
+        "Join-Path",
+        "New-Item",
+        "New-ItemProperty",
+        "New-NetFirewallRule",
+        "New-Object",
+        "New-ScheduledTaskAction",
+        "New-ScheduledTaskPrincipal",
+        "New-ScheduledTaskSettingsSet",
+        "New-ScheduledTaskTrigger",
+        "New-SelfSignedCertificate",
+        "Out-Null",
+        "Out-String",
+        "Register-ScheduledTask",
+        "Remove-Item",
+        "Remove-ItemProperty",
+        "Select-Object",
+        "Set-ItemProperty",
+        "Set-NetConnectionProfile",
+        "Set-Service",
+        "Split-Path",
+        "Start-Process",
+        "Start-ScheduledTask",
+        "Start-Service",
+        "Start-Sleep",
+        "Start-Transcript",
+        "Stop-Transcript",
+        "Test-Path",
+        "Unregister-ScheduledTask",
+        "Where-Object",
+        "Write-Host",
+    ]
+)
+"""Cmdlets of Windows PowerShell 5.1 and the modules every Windows has, as far as they are used."""
+
+AUTOMATIC = frozenset(
+    {"$_", "$args", "$null", "$true", "$false", "$PSScriptRoot", "$LASTEXITCODE"}
+    | {"$ErrorActionPreference", "$ProgressPreference"}
+)
+
+
+def nodes_of(source: str, kind: str) -> list[Node]:
+    """All nodes of a kind, in no order."""
+    found, waiting = [], [PARSER.parse(source.encode()).root_node]
+    while waiting:
+        node = waiting.pop()
+        found += [node] if node.type == kind else []
+        waiting += node.children
+    return found
+
+
+def texts(nodes: list[Node]) -> set[str]:
+    return {(node.text or b"").decode() for node in nodes}
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.parts[-3])
+def test_every_command_exists(path: Path) -> None:
+    """No PowerShell is at hand to complain of a misspelt one."""
+    source = path.read_text(encoding="utf-8")
+    ours = texts(nodes_of(source, "function_name"))
+    commands = {name for name in texts(nodes_of(source, "command_name")) if "-" in name}
+    assert commands <= CMDLETS | ours, sorted(commands - CMDLETS - ours)
+    if path.parts[-3] == "every-field":
+        assert ours <= commands, "a function that nobody calls"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.parts[-3])
+def test_every_variable_is_given_a_value(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    given = {
+        name.lower()
+        for pattern in (
+            r"\$(?:script:)?(\w+) (?:=|\+=)",
+            r"\$(?:script:)?(\w+)\+\+",
+            r"foreach \(\$(\w+) in",
+            r"[(,] ?(?:\[[\w.\[\]]+\])?\$(\w+)(?: = [^,)]+)?(?=[,)])",
+        )
+        for name in re.findall(pattern, source)
+    }
+    used = {
+        name.removeprefix("$script:").removeprefix("$").removeprefix("@").lower()
+        for name in texts(nodes_of(source, "variable")) - AUTOMATIC
+        if not name.startswith("$env:")
+    }
+    assert used <= given, sorted(used - given)
+
+
+def test_no_function_overwrites_its_parameters_by_another_spelling() -> None:
+    """PowerShell knows no case: `$step` inside is the parameter `$Step`."""
+    source = (GOLDEN / "every-field/provision/first-logon.ps1").read_text(encoding="utf-8")
+    functions = nodes_of(source, "function_statement")
+    assert len(functions) > 15
+    for function in functions:
+        text = (function.text or b"").decode()
+        head = text.partition("{")[0]
+        parameters = {name.lower() for name in re.findall(r"\$(\w+)", head)}
+        body = text.partition("{")[2]
+        assigned = re.findall(r"(?<![.\w:])\$(\w+) (?:=|\+=)|foreach \(\$(\w+) in", body)
+        overwritten = {name.lower() for pair in assigned for name in pair if name} & parameters
+        assert not overwritten, f"{head.strip()}: {sorted(overwritten)}"
