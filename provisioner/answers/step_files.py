@@ -11,6 +11,10 @@ from provisioner.profile.steps import CopyStep, ExeStep, MsiStep, Step
 from provisioner.tree import Entry, File, HostFile
 
 RULE = "windows.step-file"
+LONGEST_NAME = 64
+"""Characters of a name in Joliet's directory records, and what cannot stand in it (Microsoft,
+"Joliet Specification")."""
+_NOT_ON_DISC = re.compile(r"[*/:;?\\\x00-\x1f]")
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}")
 
 
@@ -41,6 +45,14 @@ def problem(step: Step) -> Problem | None:
                 return _bad(f"there is no file in {path}", "put something in it, or take it away")
         elif not path.is_file():
             return _bad(f"there is no file {path}", "a path is looked up beside the profile")
+        if isinstance(step, CopyStep):
+            for file in _below(path) if path.is_dir() else (path,):
+                names = file.relative_to(path if path.is_dir() else path.parent).parts
+                if any(len(name) > LONGEST_NAME or _NOT_ON_DISC.search(name) for name in names):
+                    return _bad(
+                        f"{file}: the answer disc cannot hold this name",
+                        f"use at most {LONGEST_NAME} characters, none of them * / : ; ? or \\",
+                    )
     except OSError as err:
         return _bad(f"{path} cannot be read: {err.strerror}", "look at its permissions")
     return None

@@ -106,6 +106,15 @@ def test_what_steps_bring_along(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["n" * 61 + ".txt", "a:b", "a;1", "what?"])
+def test_names_that_no_disc_holds(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder/sub").mkdir(parents=True)
+    (tmp_path / "folder/sub" / name).touch()
+    for source in ("folder", f"folder/sub/{name}"):
+        with pytest.raises(ProfileError, match="cannot hold this name"):
+            files({"name": "a", "copy": str(tmp_path / source), "to": "C:\\x"})
+
+
 @pytest.mark.parametrize("name", ["nothing", "empty", "folder"])
 def test_what_they_cannot_bring(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
