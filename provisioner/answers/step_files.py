@@ -14,7 +14,7 @@ RULE = "windows.step-file"
 LONGEST_NAME = 64
 """Characters of a name in Joliet's directory records, and what cannot stand in it (Microsoft,
 "Joliet Specification")."""
-_NOT_ON_DISC = re.compile(r"[*/:;?\\\x00-\x1f]")
+_NOT_ON_DISC = re.compile(r'["*/:;<>?\\|\x00-\x1f]')
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}")
 
 
@@ -51,7 +51,7 @@ def problem(step: Step) -> Problem | None:
                 if any(len(name) > LONGEST_NAME or _NOT_ON_DISC.search(name) for name in names):
                     return _bad(
                         f"{file}: the answer disc cannot hold this name",
-                        f"use at most {LONGEST_NAME} characters, none of them * / : ; ? or \\",
+                        f'use at most {LONGEST_NAME} characters, none of them " * : ; < > ? | or \\',
                     )
     except OSError as err:
         return _bad(f"{path} cannot be read: {err.strerror}", "look at its permissions")
