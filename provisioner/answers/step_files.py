@@ -51,7 +51,7 @@ def problem(step: Step) -> Problem | None:
                 if any(len(name) > LONGEST_NAME or _NOT_ON_DISC.search(name) for name in names):
                     return _bad(
                         f"{file}: the answer disc cannot hold this name",
-                        f'use at most {LONGEST_NAME} characters, none of them " * : ; < > ? | or \\',
+                        f"use at most {LONGEST_NAME} characters, and none that Windows refuses",
                     )
     except OSError as err:
         return _bad(f"{path} cannot be read: {err.strerror}", "look at its permissions")
