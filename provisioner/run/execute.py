@@ -25,6 +25,7 @@ from provisioner.plan.steps import (
 )
 from provisioner.ports import DomainState
 from provisioner.run.failure import save_evidence
+from provisioner.run.handshakes import say_ready
 from provisioner.run.steps import Undo, perform, undo, undo_of
 from provisioner.run.waiting import Guest
 from provisioner.run.world import World
@@ -95,6 +96,7 @@ def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool)
                 roll_back(world)
             raise
     finish(world)
+    say_ready(plan, guest)
     return True
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from provisioner.errors import GuestError
 from provisioner.guest import steps
-from provisioner.plan.steps import Service, ShakeHands, hands
+from provisioner.plan.model import MachinePlan
+from provisioner.plan.steps import ReadyWhen, Service, ShakeHands, WaitReady, hands
 from provisioner.ports import DomainState
 from provisioner.run.waiting import Guest, moment
 
@@ -16,6 +17,11 @@ ONE_TRY = 10.0
 
 PAUSE = 2.0
 LOOPBACK = "127.0.0.1"
+_SIGNS: dict[ReadyWhen, str] = {
+    "agent": "the agent answers",
+    "serial": "the guest says so",
+    "power-off": "it turned itself off",
+}
 
 
 def shake_hands(step: ShakeHands, guest: Guest) -> None:
@@ -37,10 +43,22 @@ def shake_hands(step: ShakeHands, guest: Guest) -> None:
                 "[]` does without",
             )
         world.clock.sleep(PAUSE)
-    told = [hands(step.services)]
+    world.console.event(
+        "handshakes", {"name": step.name, "services": [service.name for service in step.services]}
+    )
+
+
+def say_ready(plan: MachinePlan, guest: Guest) -> None:
+    """`ready: the agent answers, RDP and WinRM shake hands, 3 of 3 steps exited 0`."""
+    told = []
+    for step in plan.steps:
+        if isinstance(step, WaitReady):
+            told.append(_SIGNS[step.when])
+        elif isinstance(step, ShakeHands):
+            told.append(hands(step.services))
     if counted := steps.summary(guest.listener.heard.frames):
         told.append(counted)
-    world.console.say(moment(guest, f"ready: {', '.join(told)}"))
+    guest.world.console.say(moment(guest, f"ready: {', '.join(told)}"))
 
 
 def _first_reason(name: str, waiting: list[Service], guest: Guest) -> str:

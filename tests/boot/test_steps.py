@@ -65,7 +65,7 @@ def test_restarts_outputs_and_handshakes(home: Home) -> None:
     assert not disc.exists()
     serial = (home.state / "m1" / "serial.log").read_text(errors="replace")
     assert serial.count("stand-in for Windows Setup: started after") == 2, "one restart"
-    assert "RDP and SSH shake hands" in done.err
+    assert done.event("handshakes")["services"] == ["rdp", "ssh"]
     home.run("delete", "m1", "--yes")
     assert leaks(home) == []
 

@@ -198,7 +198,9 @@ def test_services_shake_hands_before_the_disc_goes(scene: Scene) -> None:
 
     scene.hypervisor.plays("dev", with_address)
     assert scene.up() is Outcome.INSTALLED
-    assert any("ready: RDP and SSH shake hands" in line for line in scene.console.lines)
+    assert any(
+        "ready: the guest says so, RDP and SSH shake hands" in line for line in scene.console.lines
+    )
     assert ("ssh", "fe80::1", 22) not in scene.handshakes.asked
     asked = [service for service, _, _ in scene.handshakes.asked]
     assert asked.count("ssh") == 2, "who has answered is not asked again"
