@@ -160,6 +160,15 @@ class GuestStalled(GuestError):
         """What was watched in vain, in words: `disc reads`, `the screen`."""
 
 
+class StepError(GuestError):
+    """A step of the profile failed in the guest."""
+
+    def __init__(self, message: str, *, hint: str | None = None, number: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.number = number
+        """The step's place in the list."""
+
+
 class InterruptedByUser(ProvisionerError):
     """Ctrl-C, or SIGTERM."""
 

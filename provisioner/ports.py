@@ -260,6 +260,14 @@ class SerialLog(Protocol):
         """Reads on from where another reader stopped; why something is lost, None if nothing is."""
 
 
+class Handshakes(Protocol):
+    """The beginning of a conversation with a service of the guest."""
+
+    def shake(self, service: str, host: str, port: int, *, timeout: float) -> None:
+        """Speaks with `rdp`, `winrm` (HTTPS) or `ssh`; GuestError where something else answers, or
+        nobody within `timeout` seconds."""
+
+
 class Console(Protocol):
     """Tells a person, or a program, what happens. Results go to stdout elsewhere."""
 

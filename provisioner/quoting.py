@@ -24,6 +24,9 @@ _BACKSLASHES_AND_QUOTE = re.compile(r'(\\*)"')
 _TRAILING_BACKSLASHES = re.compile(r"(\\+)\Z")
 _XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 _CMD_SPECIAL = re.compile(r'[()<>&|^"!]')
+_CMD_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\\-]*")
+_CMD_WORD = re.compile(r"[A-Za-z0-9_./:=\\+@*-]+")
+_MSI_PROPERTY = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)=(.*)")
 _ARGV_PLAIN = re.compile(r"[^\s\"\x00-\x20]+")
 
 
@@ -98,6 +101,39 @@ def cmd_argument(text: str) -> str:
     single_line(text, "a cmd argument")
     _refuse(text, re.compile('["!]'), "a cmd argument")
     return '"' + text.replace("%", "%%") + '"'
+
+
+def cmd_plain(text: str) -> str:
+    """A name of our own making that cmd, PowerShell and programs read as it stands."""
+    if not _CMD_PLAIN.fullmatch(text):
+        raise UnquotableError("this is no plain name", hint="use letters, digits, '.', '-' and '_'")
+    return text
+
+
+def cmd_beside(path: str) -> str:
+    """A file beside the batch file, wherever that lies: drive letters differ between boots."""
+    return f'"%~dp0{cmd_plain(path)}"'
+
+
+def cmd_program_argument(text: str) -> str:
+    """One argument of a program that a batch file starts, as cmd and then the C runtime read it.
+
+    As `cmd_argument`, and backslashes before the closing quote are doubled (see
+    `windows_argument`).
+    """
+    if _CMD_WORD.fullmatch(text):
+        return text
+    quoted = cmd_argument(text)
+    return _TRAILING_BACKSLASHES.sub(r"\1\1", quoted[:-1]) + '"'
+
+
+def cmd_msi_argument(text: str) -> str:
+    """The same for msiexec, which wants a property's quotes behind its `=`: `DIR="C:\\My Dir"`."""
+    if _CMD_WORD.fullmatch(text):
+        return text
+    if found := _MSI_PROPERTY.fullmatch(text):
+        return f"{found[1]}={cmd_program_argument(found[2])}"
+    return cmd_program_argument(text)
 
 
 def cmd_echo(text: str) -> str:

@@ -105,7 +105,11 @@ class Templates:
             secret=_secret,
             powershell=quoting.powershell,
             cmd_argument=quoting.cmd_argument,
+            cmd_beside=quoting.cmd_beside,
             cmd_echo=quoting.cmd_echo,
+            cmd_msi_argument=quoting.cmd_msi_argument,
+            cmd_plain=quoting.cmd_plain,
+            cmd_program_argument=quoting.cmd_program_argument,
             windows_argument=quoting.windows_argument,
         )
 

@@ -105,7 +105,7 @@ def compose(
     taken = None
     if drivers is not None and virtual:
         taken = driver_files.collect(drivers, machine, edition, devices)
-    step_files = steps.files(profile.windows.steps)
+    step_entries = steps.files(profile.windows.steps, templates)
     marker = f"provision/machine-{identity}"
 
     answers = windows.answer_context(
@@ -118,7 +118,7 @@ def compose(
         marker=marker.replace("/", "\\"),
     )
     script = windows.script_context(
-        profile, edition, autologon=autologon, steps=step_files, drivers=taken
+        profile, edition, autologon=autologon, marker=marker.replace("/", "\\"), drivers=taken
     )
     answer_file = serialise(templates.render(ANSWER_TEMPLATE, answers), template=ANSWER_TEMPLATE)
     first_logon = templates.render(SCRIPT_TEMPLATE, script)
@@ -126,7 +126,7 @@ def compose(
         ("Autounattend.xml", File(content=(answer_file,))),
         (marker, File(content=(Bytes(data=f"{profile.name}\r\n".encode("ascii")),))),
         ("provision/first-logon.ps1", steps.script(first_logon.parts)),
-        *((step.path, step.entry) for step in step_files),
+        *step_entries,
         *(taken.entries if taken is not None else ()),
     ]
     return AnswerDisc(

@@ -24,6 +24,8 @@ class Autologon:
     password: NamedSecret
     logons: int
     added: bool
+    kept: bool = False
+    """There are steps: the script sees to it that restarts among them find a logon."""
 
     @property
     def logon_count(self) -> int:
@@ -31,9 +33,15 @@ class Autologon:
 
         Windows adds one to every count above 0, so N logons are N-1, and exactly one is 1 with
         Winlogon's AutoLogonCount set to 0 by the first-logon script (windows-setup.md §5.3;
-        Microsoft, "LogonCount"; practised by unattend-generator and KubeVirt).
+        Microsoft, "LogonCount"; practised by unattend-generator and KubeVirt). With steps one more,
+        so that the password is not forgotten at the first logon wherever Windows does not add one.
         """
-        return max(self.logons - 1, 1)
+        return max(self.logons - 1, 1) + self.kept
+
+    @property
+    def left(self) -> int:
+        """How many logons the script leaves to the machine when it is done."""
+        return self.logons - 1
 
     @property
     def ends_with_first(self) -> bool:
@@ -59,14 +67,16 @@ def administrator_enabled(windows: Windows, *, server: bool) -> bool:
 def decide(windows: Windows, *, server: bool) -> Autologon:
     """The autologon of this machine, or ProfileError with everything that stands in its way."""
     problems = _problems(windows, server=server)
-    configured = windows.autologon
+    configured, kept = windows.autologon, bool(windows.steps)
     if configured is not None:
         found = _account(windows, configured.user)
         if found is None:
             problems.append(_unusable(windows, configured.user))
         elif not problems:
             user, password = found
-            return Autologon(user=user, password=password, logons=configured.times, added=False)
+            return Autologon(
+                user=user, password=password, logons=configured.times, added=False, kept=kept
+            )
     else:
         first = next((u for u in windows.users if _is_administrator(u.groups)), None)
         name = first.name if first else BUILT_IN
@@ -74,7 +84,7 @@ def decide(windows: Windows, *, server: bool) -> Autologon:
         found = _account(windows, name) if usable else None
         if found is not None and not problems:
             user, password = found
-            return Autologon(user=user, password=password, logons=1, added=True)
+            return Autologon(user=user, password=password, logons=1, added=True, kept=kept)
         if found is None and not problems:
             problems.append(
                 Problem(

@@ -15,7 +15,6 @@ from provisioner.answers.keys import ProductKey
 from provisioner.answers.layout import Layout
 from provisioner.answers.locale import Languages
 from provisioner.answers.logon import Autologon, administrator_enabled
-from provisioner.answers.steps import StepFile
 from provisioner.frozen import frozen
 from provisioner.media.facts import Edition
 from provisioner.profile.model import Profile
@@ -55,8 +54,8 @@ def ready_when(profile: Profile, *, agent: bool) -> ReadyWhen:
     return when
 
 
-def first_logon_command(marker: str) -> str:
-    """The one command: looks for our disc by its marker file on every drive and runs its script.
+def first_logon_arguments(marker: str) -> tuple[str, ...]:
+    """powershell.exe's: look for our disc by its marker file on every drive and run its script.
 
     Drive letters differ between Windows PE, the installed Windows, and boots (§5.4, §8.4).
     No `%`, because Setup expands environment variables in command lines.
@@ -66,7 +65,12 @@ def first_logon_command(marker: str) -> str:
         f"{{if(Test-Path($d+{quoting.powershell(marker)}))"
         "{&($d+'provision\\first-logon.ps1');break}}"
     )
-    arguments = ["powershell.exe", "-NoProfile", "-ExecutionPolicy", "Bypass", "-Command", search]
+    return ("-NoProfile", "-ExecutionPolicy", "Bypass", "-Command", search)
+
+
+def first_logon_command(marker: str) -> str:
+    """The one command of the first logon."""
+    arguments = ("powershell.exe", *first_logon_arguments(marker))
     command = quoting.windows_command_line(arguments)
     if len(command) > COMMAND_LENGTH:
         raise ValueError(f"the first-logon command has {len(command)} characters")
@@ -139,7 +143,7 @@ def script_context(
     edition: Edition,
     *,
     autologon: Autologon,
-    steps: tuple[StepFile, ...],
+    marker: str,
     drivers: DriverFiles | None,
 ) -> Mapping[str, Any]:
     """The variables of `windows/scripts/first-logon.ps1.j2`."""
@@ -151,7 +155,8 @@ def script_context(
     return {
         "reports": profile.metal is None,
         "autologon": autologon,
-        "steps": steps,
+        "steps": bool(windows.steps),
+        "continuation": quoting.windows_command_line(first_logon_arguments(marker)),
         "has_drivers": drivers is not None,
         "agent_installer": agent if has_agent else None,
         "winrm": windows.remote.winrm == "https",

@@ -17,7 +17,7 @@ from provisioner.autopsy.case import Case, Document, Kind, Shot
 from provisioner.autopsy.mask import Mask, secrets_in
 from provisioner.autopsy.pictures import png, png_of
 from provisioner.autopsy.signatures import findings
-from provisioner.autopsy.story import event_lines, is_ready, last_stage, moments_of
+from provisioner.autopsy.story import event_lines, is_ready, last_stage, moments_of, step_lines
 from provisioner.autopsy.text import joined_text, shortened_lines
 from provisioner.autopsy.windows_disk import DiskReport, read_disk
 from provisioner.errors import ProvisionerError
@@ -88,6 +88,12 @@ def examine_machine(machine: Machine) -> Case:
     gathered.documents.append(
         Document(kind=Kind.EVENT, name="events.txt", origin="what was reported", text=_lines(lines))
     )
+    if told := step_lines(moments):
+        gathered.documents.append(
+            Document(
+                kind=Kind.STEPS, name="steps.log", origin="what the steps told", text=_lines(told)
+            )
+        )
     case = Case(
         subject=machine.name,
         at=machine.at,

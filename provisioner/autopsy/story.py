@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from provisioner.guest import steps
 from provisioner.guest.firmware import boot_attempt
 from provisioner.guest.listener import STAGES
 from provisioner.guest.protocol import Decoder, Frame
@@ -43,10 +44,8 @@ def words(moment: Moment) -> str:
             return "the machine was started"
         case "stage":
             return STAGES.get(_text(members, "stage"), _text(members, "stage"))
-        case "step" if members.get("state") == "start":
-            return f"step {_text(members, 'name')}"
-        case "step":
-            return f"step {_text(members, 'name')} exited {_text(members, 'exit_code')}"
+        case "step" | "result":
+            return steps.words(_frame(moment)) or ""
         case "warning" | "failed":
             where = STAGES.get(_text(members, "stage"), _text(members, "stage"))
             return f"{moment.event}: {where}: {_text(members, 'message')}"
@@ -57,6 +56,8 @@ def words(moment: Moment) -> str:
             )
         case "boot":
             return f"the firmware started {_text(members, 'entry')}"
+        case "resumed":
+            return f"`up --resume` goes on with step {_text(members, 'step')}"
         case "reboot":
             return "the guest restarted"
         case "ready":
@@ -74,6 +75,16 @@ def words(moment: Moment) -> str:
             return f"the recording ended: {_text(members, 'outcome')}"
         case _:  # progress, output, screen, and what a later version writes
             return ""
+
+
+def step_lines(moments: Iterable[Moment]) -> list[str]:
+    """Everything the guest told of its steps, their output as well."""
+    return list(steps.log(map(_frame, moments)))
+
+
+def _frame(moment: Moment) -> Frame:
+    """A recorded moment as the guest sent it."""
+    return Frame(sequence=1, payload={"event": moment.event, **moment.members})
 
 
 def event_lines(moments: Iterable[Moment], *, state: str | None, reason: str) -> list[str]:

@@ -251,6 +251,7 @@ class Session:
     def world(self, name: str, uri: str | None, *, pool: str | None = None) -> World:
         """All ports of one machine."""
         from provisioner.host.clock import SystemClock
+        from provisioner.host.handshake import NetworkHandshakes
         from provisioner.host.serial import FileSerialLog
         from provisioner.run.world import World
 
@@ -260,6 +261,7 @@ class Session:
             clock=SystemClock(),
             secrets=self._secrets(name),
             serial=FileSerialLog(store.serial_log),
+            handshakes=NetworkHandshakes(),
             console=self.console,
             store=store,
             patience=self.environment.stall_after,

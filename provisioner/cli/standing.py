@@ -28,6 +28,7 @@ def status(world: World) -> dict[str, Any]:
         "reason": state.reason if state else None,
         "seconds": _seconds(state.started, state.finished) if state else None,
         "installation": installation(world.store) if state else None,
+        "outputs": dict(state.outputs) if state else {},
         "users": list(state.users) if state else [],
         "forwards": {f.service: f.host_port for f in state.current.forwards} if state else {},
         "drives": [

@@ -21,6 +21,12 @@ PROMPT = "Press any key to boot from CD"
 
 KEPT_FRAMES = 200
 KEPT_LINES = 20
+KEPT_STEPS = 2000
+"""Frames about steps: starts, ends and results."""
+
+KEPT_OUTPUT = 20
+"""Lines of the present step's output."""
+
 LONGEST_KEPT = 400
 """Characters kept of a line of noise."""
 
@@ -45,6 +51,8 @@ class Heard:
     """It reports stages or steps, so it says itself when it is done."""
     reported: str = ""
     """The last stage reported, by its name."""
+    _steps: deque[Frame] = field(default_factory=lambda: deque(maxlen=KEPT_STEPS))
+    _output: deque[Frame] = field(default_factory=lambda: deque(maxlen=KEPT_OUTPUT))
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
     """The last lines of noise, for a failure report."""
 
@@ -55,9 +63,15 @@ class Heard:
             return words(self.reported)
         return "firmware" if self.anything else "power on"
 
+    @property
+    def about_steps(self) -> tuple[Frame, ...]:
+        """What was told of steps, for `guest.steps`; of output only the present step's last."""
+        return (*self._steps, *self._output)
+
     def take(self, frame: Frame) -> None:
         """Draws the conclusions from a frame."""
         self.frames.append(frame)
+        self.take_step(frame)
         match frame.event:
             case "stage":
                 self.talks, self.reported = True, frame.text("stage", longest=100)
@@ -69,6 +83,18 @@ class Heard:
                 self.failure = failure_words(
                     frame.text("stage", longest=100), frame.text("message")
                 )
+
+    def take_step(self, frame: Frame) -> None:
+        """Keeps what is about steps."""
+        match frame.event:
+            case "output":
+                self._output.append(frame)
+            case "step":
+                if frame.payload.get("state") == "start":
+                    self._output.clear()
+                self._steps.append(frame)
+            case "result" | "failed":
+                self._steps.append(frame)
 
 
 def failure_words(stage: str, message: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from provisioner.answers import step_files
 from provisioner.answers.disc import AnswerDisc
 from provisioner.errors import MediaError, Problem, ProfileError, Severity
 from provisioner.frozen import frozen
@@ -37,12 +38,14 @@ from provisioner.plan.domain import (
     render,
 )
 from provisioner.plan.model import ForwardedPort, MachinePlan, digest
+from provisioner.plan.ready import services_of
 from provisioner.plan.rules.force import forced
 from provisioner.plan.steps import (
     CreateDisk,
     DefineDomain,
     PassBootPrompt,
     RemoveAnswerDisc,
+    ShakeHands,
     StartDomain,
     Step,
     WaitReady,
@@ -128,7 +131,7 @@ def compile_machine(
         name=profile.name,
         headline=f"{profile.name}: {edition_line_of(media.install, edition)}",
         facts=_facts(sources, disc, boot, made, edition),
-        steps=_steps(sources, disc, boot, made, names, xml),
+        steps=_steps(sources, disc, boot, made, names, xml, ports),
         secrets=_secrets(disc),
         intent=intent,
         problems=problems,
@@ -178,7 +181,13 @@ def _boot(sources: Sources) -> Boot:
 
 
 def _steps(
-    sources: Sources, disc: AnswerDisc, boot: Boot, made: Devices, names: Names, xml: str
+    sources: Sources,
+    disc: AnswerDisc,
+    boot: Boot,
+    made: Devices,
+    names: Names,
+    xml: str,
+    ports: tuple[ForwardedPort, ...],
 ) -> tuple[Step, ...]:
     profile = sources.profile
     install, answers = made.drives[0], made.drives[1]
@@ -206,6 +215,9 @@ def _steps(
     steps.append(
         WaitReady(name=profile.name, when=when, within=profile.machine.ready.within.seconds)
     )
+    if services := services_of(profile, sources.host, when, ports):
+        within = profile.machine.ready.within.seconds
+        steps.append(ShakeHands(name=profile.name, services=services, within=within))
     steps.append(
         RemoveAnswerDisc(name=profile.name, target=answers.target, file_name=names.answers)
     )
@@ -224,6 +236,8 @@ def _facts(
         ("boot prompt", _prompt(boot)),
         ("machine", f"{_machine(sources, made)} on {sources.host.uri}"),
     ]
+    if steps := sources.profile.windows.steps:
+        rows.append(("steps", f"{len(steps)}: {', '.join(step.name for step in steps)}"))
     if disc.autologon_note:
         rows.append(("autologon", disc.autologon_note))
     return tuple(rows)
@@ -269,6 +283,10 @@ def _intent(sources: Sources, disc: AnswerDisc, *, overlay: bool) -> dict[str, s
     for place in ("machine.connect", "machine.pool"):
         intent.pop(place, None)
     intent = {key: value for key, value in intent.items() if not key.startswith("media.")}
+    # What a step brings along is known by its content, as a file of the answer disc.
+    for index, step in enumerate(profile.windows.steps):
+        if step_files.source(step) is not None:
+            intent.pop(f"windows.steps[{index}].{step_files.key(step)}")
     intent["media.install.fingerprint"] = media.install.fingerprint.digest
     if media.drivers is not None:
         intent["media.drivers.fingerprint"] = media.drivers.fingerprint.digest
@@ -335,10 +353,19 @@ def _hash(file: File) -> str:
                         named = f"\0{piece.name}\0{piece.encoding}\0{describe(piece.reference)}\0"
                         sha.update(named.encode())
             case HostFile(path=path, size=size):
-                sha.update(f"host\0{path}\0{size}\0".encode())
+                sha.update(f"host\0{size}\0".encode() + _content_digest(path))
             case Slice(offset=offset, length=length):
                 sha.update(f"slice\0{offset}\0{length}\0".encode())
     return sha.hexdigest()
+
+
+def _content_digest(path: Path) -> bytes:
+    """What is in a file of this machine now: it is read again when the disc is written."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as err:
+        raise MediaError(f"{path} cannot be read: {err.strerror}") from err
 
 
 def _planned(part: Bytes | Text | HostFile | Slice) -> int:

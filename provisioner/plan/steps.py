@@ -5,6 +5,7 @@ The same line is shown by `plan` and while the step runs, so that the two cannot
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, assert_never
 
@@ -78,6 +79,27 @@ class WaitReady:
 
 
 @frozen
+class Service:
+    """A service of the guest: its name, its port, and the loopback port that leads there.
+
+    Without such a port (0) the guest's own addresses are asked.
+    """
+
+    name: str
+    guest_port: int
+    host_port: int = 0
+
+
+@frozen
+class ShakeHands:
+    """Speak with the services until each has answered; `within` in seconds from the start."""
+
+    name: str
+    services: tuple[Service, ...]
+    within: float
+
+
+@frozen
 class RemoveAnswerDisc:
     """Eject the answer disc, live and in the stored XML, and delete it."""
 
@@ -94,6 +116,7 @@ Step = (
     | StartDomain
     | PassBootPrompt
     | WaitReady
+    | ShakeHands
     | RemoveAnswerDisc
 )
 
@@ -117,6 +140,8 @@ def describe(step: Step) -> str:
             return f"press a key when the disc asks for one ({reason})"
         case WaitReady(when=when, within=within):
             return f"wait until {_READY[when]}, at most {_duration(within)}"
+        case ShakeHands(services=services):
+            return f"wait until {hands(services)}"
         case RemoveAnswerDisc():
             return "eject the answer disc and delete it"
         case _:
@@ -128,6 +153,16 @@ _READY: dict[ReadyWhen, str] = {
     "serial": "the guest says on its serial port that it is ready",
     "power-off": "the guest turns itself off",
 }
+
+
+SERVICE_NAMES = {"rdp": "RDP", "winrm": "WinRM", "ssh": "SSH"}
+
+
+def hands(services: Sequence[Service]) -> str:
+    """`RDP and WinRM shake hands`."""
+    names = [SERVICE_NAMES[service.name] for service in services]
+    listed = " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+    return f"{listed} shake{'' if names[1:] else 's'} hands"
 
 
 def changed_bytes(patch: NoPromptPatch) -> int:

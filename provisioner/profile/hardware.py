@@ -59,6 +59,38 @@ def ready(profile: Profile) -> Iterator[Finding]:
         )
 
 
+def probes(profile: Profile) -> Iterator[Finding]:
+    """A handshake needs a network, a running machine, and somebody who answers."""
+    wanted = profile.machine.ready.probes
+    if not wanted:
+        return
+    path: Path = ("machine", "ready", "probes")
+    if profile.machine.ready.when == "power-off":
+        yield Finding(
+            path=path,
+            message="a machine that turns itself off shakes no hands",
+            rule="machine.ready-probes",
+            hint="remove `probes`, or wait for the agent or the serial port",
+        )
+    elif not profile.machine.networks:
+        yield Finding(
+            path=path,
+            message="nobody shakes hands without a network interface",
+            rule="machine.ready-probes",
+            hint="remove `probes`, or add one to machine.networks",
+        )
+    remote = profile.windows.remote
+    for service, given in (("rdp", remote.rdp), ("winrm", remote.winrm)):
+        if service in wanted and not given:
+            yield Finding(
+                path=path,
+                message=f"{service} has to shake hands, and windows.remote does not switch it on",
+                rule="machine.ready-probes",
+                severity=Severity.WARNING,
+                hint="switch it on there, unless a step does",
+            )
+
+
 def virtio_disks(profile: Profile) -> Iterator[Finding]:
     """Setup sees a virtio disk only with its driver."""
     other = "nvme" if profile.windows.architecture == "arm64" else "sata"

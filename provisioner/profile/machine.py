@@ -38,6 +38,10 @@ class Ready(ProfileModel):
     """`agent`: the guest agent answers (needs a driver disc, and there is none for arm64);
     `serial`: the guest says so on the serial port; `power-off`: the guest turns itself off.
     Default: agent with a driver disc, otherwise serial."""
+    probes: tuple[Literal["rdp", "winrm", "ssh"], ...] | None = None
+    """Services that have to shake hands before the machine counts as ready; an open port is not
+    enough. Default: what `windows.remote` switches on, where this host reaches the machine; none
+    with `when: power-off`."""
     within: Duration = Duration("90 min")
     """Time limit from the start of the machine."""
 

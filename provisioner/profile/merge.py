@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from provisioner.errors import Place
 from provisioner.profile.secrets import KINDS
+from provisioner.profile.steps import STEP_KINDS
 from provisioner.profile.values import BadValue
-from provisioner.profile.windows import STEP_KINDS
 from provisioner.profile.yamlfile import Entry, Node
 
 # One of these keys says what the whole mapping is; with another one it is another thing.

@@ -17,8 +17,8 @@ from provisioner.profile import fields
 from provisioner.profile.fields import Form, Forms, Path
 from provisioner.profile.places import Finding
 from provisioner.profile.quantities import Duration, Size, duration_hint, size_hint
+from provisioner.profile.steps import STEP_KINDS
 from provisioner.profile.values import BadValue, did_you_mean
-from provisioner.profile.windows import STEP_KINDS
 
 _MISMATCHES = frozenset(
     (
@@ -80,7 +80,7 @@ def _locate(error: ErrorDetails, data: Any) -> _Located:
             data = data[part]
         elif error["type"] == "missing" and index == len(location) - 1:
             path.append(part)
-        elif union is None:
+        else:  # the innermost union counts: a step's `feature` is one inside the union of steps
             union, branch = tuple(path), str(part)
     return _Located(error=error, path=tuple(path), union=union, branch=branch)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from provisioner.errors import Severity
-from provisioner.profile import hardware
+from provisioner.profile import hardware, step_rules
 from provisioner.profile.fields import Path
 from provisioner.profile.model import Profile
 from provisioner.profile.places import Finding
@@ -223,6 +223,11 @@ RULES = (
     Rule(hardware.machine_or_metal, ("machine", "metal")),
     Rule(hardware.metal_drivers, ("metal", "media.drivers")),
     Rule(hardware.ready, ("machine.ready.when", "media.drivers", "windows.architecture")),
+    Rule(
+        hardware.probes,
+        ("machine.ready.when", "machine.ready.probes", "machine.networks", "windows.remote"),
+    ),
+    Rule(step_rules.exit_codes, ("windows.steps.exit_codes", "windows.steps.reboot")),
     Rule(hardware.virtio_disks, ("machine.disks.bus", "media.drivers", "windows.architecture")),
     Rule(
         hardware.virtio_networks,

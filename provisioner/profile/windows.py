@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
 from provisioner.profile.base import ProfileModel
 from provisioner.profile.secrets import SecretValue
+from provisioner.profile.steps import Step
 from provisioner.profile.units import (
     ComputerName,
-    Duration,
     GroupName,
     Keyboard,
     LanguageTag,
@@ -88,50 +87,6 @@ class Remote(ProfileModel):
     """Remote Desktop with Network Level Authentication, and its firewall group."""
     winrm: Literal["https"] | None = None
     """Windows Remote Management on port 5986 with a self-signed certificate."""
-
-
-class PowerShellStep(ProfileModel):
-    """Lines of PowerShell, run at the first logon."""
-
-    name: Annotated[Line, Field(min_length=1, max_length=80)]
-    """Shown while it runs."""
-    powershell: Annotated[str, Field(min_length=1)]
-    """The script."""
-    exit_codes: tuple[int, ...] = (0,)
-    """Exit codes that mean success."""
-    timeout: Duration = Duration("30 min")
-    """Longest time it may take."""
-
-
-class CommandStep(ProfileModel):
-    """Lines for cmd.exe, run at the first logon."""
-
-    name: Annotated[Line, Field(min_length=1, max_length=80)]
-    """Shown while it runs."""
-    cmd: Annotated[str, Field(min_length=1)]
-    """The batch script."""
-    exit_codes: tuple[int, ...] = (0,)
-    """Exit codes that mean success."""
-    timeout: Duration = Duration("30 min")
-    """Longest time it may take."""
-
-
-STEP_KINDS: Mapping[str, str] = {"powershell": "PowerShellStep", "cmd": "CommandStep"}
-"""The key that says what a step runs, and the model it makes."""
-
-
-def _step_model(step: object) -> str | None:
-    """The model a step asks for; None, which pydantic refuses, when it asks for none or several."""
-    if isinstance(step, PowerShellStep | CommandStep):
-        return type(step).__name__
-    kinds = [key for key in STEP_KINDS if isinstance(step, Mapping) and key in step]
-    return STEP_KINDS[kinds[0]] if len(kinds) == 1 else None
-
-
-Step = Annotated[
-    Annotated[PowerShellStep, Tag("PowerShellStep")] | Annotated[CommandStep, Tag("CommandStep")],
-    Discriminator(_step_model),
-]
 
 
 class Windows(ProfileModel):

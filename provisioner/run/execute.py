@@ -2,7 +2,8 @@
 
 Before the machine is started a failure, Ctrl-C included, undoes everything. A guest that fails is
 undone too, after its last words were saved. Ctrl-C while the guest installs itself leaves it
-installing: the work is recorded, and the next `up` goes on waiting.
+installing: the work is recorded, and the next `up` goes on waiting. A step of the profile that
+fails is no reason to undo an installation: the machine stays, for `up --resume`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from provisioner.errors import GuestError, InterruptedByUser, ProvisionerError
+from provisioner.errors import GuestError, InterruptedByUser, ProvisionerError, StepError
 from provisioner.frozen import frozen
+from provisioner.guest.steps import results
 from provisioner.plan.model import MachinePlan, digest
 from provisioner.plan.steps import (
     PassBootPrompt,
     RemoveAnswerDisc,
+    ShakeHands,
     StartDomain,
     Step,
     WaitReady,
@@ -25,6 +28,7 @@ from provisioner.plan.steps import (
 )
 from provisioner.ports import DomainState
 from provisioner.run.failure import save_evidence
+from provisioner.run.handshakes import say_ready
 from provisioner.run.recorder import Recorder
 from provisioner.run.steps import Undo, perform, undo, undo_of
 from provisioner.run.waiting import Guest
@@ -40,6 +44,9 @@ RECORDER_ATTEMPTS = 40
 
 RESUMED_GRACE = 120.0
 """Seconds that `up` waits at least when it takes up an installation again."""
+
+IN_THE_GUEST = (PassBootPrompt, WaitReady, ShakeHands, RemoveAnswerDisc)
+"""Steps while the guest installs itself: what interrupts them undoes nothing."""
 
 
 def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool) -> bool:
@@ -75,6 +82,7 @@ def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool)
         finish(world)
         recorder.note("ended", {"outcome": "ready"})
         _learn(plan, world)
+        say_ready(plan, guest)
         return True
 
 
@@ -90,7 +98,7 @@ class _Run:
     def step(self, number: int, step: Step) -> None:
         """Performs one step; when it fails, undoes or leaves what has to be."""
         world, store = self.world, self.world.store
-        waits = isinstance(step, WaitReady | PassBootPrompt | RemoveAnswerDisc)
+        waits = isinstance(step, IN_THE_GUEST)
         try:
             world.console.event("step", {"step": number, "text": describe(step)})
             with self._remembering(needed=not waits):
@@ -99,6 +107,8 @@ class _Run:
                 store.update(phase=Phase.INSTALLING, started=world.clock.now())
                 self.guest.watch.recorder.began = world.clock.monotonic()
             perform(step, world, self.guest)
+            if isinstance(step, WaitReady):
+                _keep_outputs(self.guest, world)
             with self._remembering(needed=not waits):
                 store.journal.done(number)
             if isinstance(step, StartDomain):
@@ -148,9 +158,16 @@ class _Run:
             save_evidence(world, self.plan, err, watch.listener.heard)
         except (OSError, ProvisionerError) as trouble:  # a full disk must not keep it running
             world.console.warn(f"its last words could not be saved: {trouble}")
-        if self.keep_failed:
-            world.store.update(phase=Phase.FAILED, reason=err.message, finished=world.clock.now())
-            world.console.warn(f"{name} is kept as it is (--keep-failed)")
+        if self.keep_failed or isinstance(err, StepError):
+            _keep_outputs(self.guest, world)
+            world.store.update(
+                phase=Phase.FAILED,
+                reason=err.message,
+                finished=world.clock.now(),
+                failed_step=err.number if isinstance(err, StepError) else None,
+            )
+            why = "for `up --resume`" if isinstance(err, StepError) else "(--keep-failed)"
+            world.console.warn(f"{name} is kept as it is {why}")
         else:
             roll_back(world)
 
@@ -206,6 +223,13 @@ def learning_keys(plan: MachinePlan) -> tuple[str, ...]:
     }
     discs = {path: value for path, value in wish.items() if path.endswith(".fingerprint")}
     return (digest(wish), digest(discs)) if discs else (digest(wish),)
+
+
+def _keep_outputs(guest: Guest, world: World) -> None:
+    """Remembers what steps handed over, besides what they had before the machine was resumed."""
+    state = world.store.load()
+    before = state.outputs if state is not None else {}
+    world.store.update(outputs={**before, **results(guest.listener.heard.about_steps)})
 
 
 def _started(plan: MachinePlan, world: World) -> float:

@@ -12,6 +12,7 @@ from provisioner.frozen import frozen
 from provisioner.plan.model import MachinePlan, differences, digest
 from provisioner.ports import DomainState
 from provisioner.run.execute import execute, finish, roll_back
+from provisioner.run.resume import resume
 from provisioner.run.steps import remove_domain
 from provisioner.run.world import World
 from provisioner.store.machine import Forward, Generation, MachineState, Phase
@@ -34,6 +35,7 @@ class UpOptions:
     """Switches of `up`."""
 
     replace: bool = False
+    resume: bool = False
     keep_failed: bool = False
     detach: bool = False
     profile: str = ""
@@ -84,6 +86,9 @@ def _up(compile_plan: Compile, world: World, options: UpOptions) -> Outcome:
         return _execute(plan, world, options)
     if state.current.digest == digest(wanted) and state.phase is Phase.READY:
         return _power_on(world, plan.name)
+    if options.resume and state.phase is Phase.FAILED:
+        resume(plan, world, state, wanted)
+        return _execute(plan, world, options)
     if not options.replace:
         raise _needs_replace(plan.name, state, wanted)
     return _replace(compile_plan, world, options, state)
@@ -253,6 +258,12 @@ def _power_on(world: World, name: str) -> Outcome:
 
 
 def _needs_replace(name: str, state: MachineState, wanted: Mapping[str, str]) -> RefusedError:
+    if state.phase is Phase.FAILED and state.failed_step is not None:
+        return RefusedError(
+            f"{name} failed in step {state.failed_step}: {state.reason}",
+            hint="`provisioner up --resume` goes on with it, also where it or later steps were "
+            "corrected; `provisioner up --replace` installs the machine again",
+        )
     if state.phase is Phase.FAILED and state.current.digest == digest(wanted):
         return RefusedError(
             f"{name} failed to install: {state.reason}",

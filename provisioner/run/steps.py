@@ -14,6 +14,7 @@ from provisioner.plan.steps import (
     DefineDomain,
     PassBootPrompt,
     RemoveAnswerDisc,
+    ShakeHands,
     StartDomain,
     Step,
     WaitReady,
@@ -21,6 +22,7 @@ from provisioner.plan.steps import (
     WriteBootOverlay,
 )
 from provisioner.ports import DomainState
+from provisioner.run.handshakes import shake_hands
 from provisioner.run.waiting import Guest, pass_boot_prompt, wait_ready
 from provisioner.run.world import World
 
@@ -40,7 +42,7 @@ def undo_of(step: Step) -> Undo | None:
             return "domain", step.name
         case StartDomain():
             return "power", step.name
-        case PassBootPrompt() | WaitReady() | RemoveAnswerDisc():
+        case PassBootPrompt() | WaitReady() | ShakeHands() | RemoveAnswerDisc():
             return None
         case _:
             assert_never(step)
@@ -51,12 +53,7 @@ def perform(step: Step, world: World, guest: Guest) -> None:
     hypervisor = world.hypervisor
     match step:
         case WriteAnswerDisc():
-
-            def write_disc(path: Path) -> None:
-                write_iso(step.tree, path, label=step.label, epoch=step.epoch, reveal=world.reveal)
-                verify_iso(path, step.tree, reveal=world.reveal)
-
-            hypervisor.store_file(step.file_name, write_disc)
+            write_answer_disc(step, world)
         case WriteBootOverlay():
             patch = Patch(offset=step.patch.offset, data=step.patch.data)
 
@@ -74,10 +71,22 @@ def perform(step: Step, world: World, guest: Guest) -> None:
             pass_boot_prompt(step, guest)
         case WaitReady():
             wait_ready(step, guest)
+        case ShakeHands():
+            shake_hands(step, guest)
         case RemoveAnswerDisc():
             remove_answer_disc(world, step.name, step.target, step.file_name)
         case _:
             assert_never(step)
+
+
+def write_answer_disc(step: WriteAnswerDisc, world: World) -> None:
+    """Writes the disc with its secrets into the storage, and compares it with the plan."""
+
+    def write_disc(path: Path) -> None:
+        write_iso(step.tree, path, label=step.label, epoch=step.epoch, reveal=world.reveal)
+        verify_iso(path, step.tree, reveal=world.reveal)
+
+    world.hypervisor.store_file(step.file_name, write_disc)
 
 
 def _start(world: World, name: str) -> None:

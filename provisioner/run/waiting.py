@@ -9,8 +9,10 @@ from provisioner.errors import (
     GuestStalled,
     HostError,
     InterruptedByUser,
+    StepError,
 )
 from provisioner.frozen import frozen
+from provisioner.guest import steps
 from provisioner.guest.firmware import Verdict
 from provisioner.guest.inference import LOADING, Stall
 from provisioner.guest.listener import Listener
@@ -272,11 +274,22 @@ def _stop_when_off(guest: Guest, name: str) -> None:
 
 
 def _stop_when_failed(guest: Guest, name: str) -> None:
-    failure = guest.listener.heard.failure
-    if failure is not None:
-        raise GuestError(
-            f"{name} gave up: {failure}", hint=f"its serial log: {guest.world.store.serial_log}"
-        )
+    heard = guest.listener.heard
+    failure = heard.failure
+    if failure is None:
+        return
+    log = guest.world.store.serial_log
+    failed = steps.failed_step(heard.about_steps)
+    if failed is None:
+        raise GuestError(f"{name} gave up: {failure}", hint=f"its serial log: {log}")
+    for line in failed.lines:
+        guest.world.console.warn(f"  | {line}")
+    raise StepError(
+        f"{name} gave up: {failure}",
+        hint=f"`provisioner up --resume` runs step {failed.number} again, as it is or corrected; "
+        f"its serial log: {log}",
+        number=failed.number,
+    )
 
 
 def _stop_when_asked(guest: Guest, name: str) -> None:

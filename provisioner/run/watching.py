@@ -12,7 +12,7 @@ from typing import Any
 
 from provisioner.errors import ConnectionLost, HostError, ProvisionerError
 from provisioner.guest.inference import Concluded, Counters, Inference, Pulse, Stall
-from provisioner.guest.listener import Listener, News, failure_words
+from provisioner.guest.listener import Heard, Listener, News, failure_words
 from provisioner.guest.protocol import Frame
 from provisioner.guest.screen import mark
 from provisioner.guest.stages import STEP_PATIENCE
@@ -101,6 +101,9 @@ class Watch:
         moments, _ = self.world.store.timeline.read()
         position: SerialPosition | None = None
         for moment in moments:
+            if moment.event == "resumed":
+                # What failed lies behind it, and the serial log begins anew.
+                self.listener.heard, self.inference, position = Heard(), Inference(), None
             position = self._remember(moment) or position
         reason = self.listener.resume(position) if position is not None else None
         if not moments:
@@ -207,7 +210,7 @@ class Watch:
                 if not self._progress.now(now) and done != frame.number("total"):
                     return
                 members = self._throughput.reported(members, done, now=now)
-            case "detail" | "output" | "warning" | "failed" | "ready":
+            case "detail" | "output" | "result" | "warning" | "failed" | "ready":
                 pass
             case _:
                 return  # receivers ignore what they do not know
@@ -306,6 +309,8 @@ class Watch:
     def _remember(self, moment: Moment) -> SerialPosition | None:
         """Draws from a recorded moment what we would know, had we been there."""
         members, heard = moment.members, self.listener.heard
+        if moment.origin is Origin.REPORTED:
+            heard.take_step(Frame(sequence=1, payload={"event": moment.event, **members}))
         match moment.event:
             case "started":
                 usual = members.get("usual_bytes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from provisioner.frozen import frozen
-from provisioner.ports import Clock, Console, Hypervisor, SecretStore, SerialLog
+from provisioner.ports import Clock, Console, Handshakes, Hypervisor, SecretStore, SerialLog
 from provisioner.quoting import ENCODINGS
 from provisioner.secret import SecretSlot
 from provisioner.store.machine import MachineStore
@@ -17,6 +17,7 @@ class World:
     clock: Clock
     secrets: SecretStore
     serial: SerialLog
+    handshakes: Handshakes
     console: Console
     store: MachineStore
     patience: float | None = None

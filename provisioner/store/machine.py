@@ -79,6 +79,10 @@ class MachineState:
     finished: float | None = None
     reason: str | None = None
     """Why the phase is `failed`."""
+    failed_step: int | None = None
+    """The number of the profile's step that failed, where that was the reason."""
+    outputs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Texts that the profile's steps handed over: by step, by name."""
     users: tuple[str, ...] = ()
 
 

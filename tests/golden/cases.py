@@ -21,6 +21,8 @@ from tests.golden.media import (
     windows_11_ltsc,
 )
 
+FILES = Path(__file__).with_name("files")
+"""What steps bring along."""
 ADMIN = {"name": "dev", "groups": ["Administrators"], "password": {"env": "DEV_PASSWORD"}}
 METACHARACTERS = "&<>\"'^%!|()`$;,=~#@[]{}\\/*?+-_.: ‘’‚‛äß€漢😀"
 """What XML, cmd and PowerShell read as syntax, and what is not ASCII."""
@@ -266,6 +268,95 @@ def _on_disc(
     )
 
 
+def _every_step() -> list[dict[str, Any]]:
+    """Every kind of step, with every key at another value than its default."""
+    run = {"exit_codes": [0, 3010], "timeout": "10 min", "retries": 2, "run_as": "system"}
+    results = {"outputs": [{"name": "version", "file": "C:\\Tools\\version.txt"}]}
+    everything = {**run, **results}
+    return [
+        {
+            "name": "tools folder",
+            "powershell": "New-Item C:\\Tools -ItemType Directory",
+            "only_if": {"missing": "C:\\Tools"},
+            **everything,
+        },
+        {
+            "name": "hello",
+            "cmd": "@echo off\necho hello",
+            **everything,
+            "exit_codes": [0, 4294967295],
+            "only_if": {"powershell": "(Get-Service).Count -gt 3"},
+        },
+        {
+            "name": "package",
+            "msi": str(FILES / "tool.msi"),
+            "arguments": ["INSTALLDIR=C:\\My Tools\\", "/lv*"],
+            "only_if": {"exists": "C:\\100%\\"},
+            **everything,
+        },
+        {
+            "name": "runtime",
+            "exe": str(FILES / "set up.exe"),
+            "arguments": ["/install", "/log:C:\\my logs\\", "a&b", "50%"],
+            "only_if": {"service": "Spooler"},
+            **everything,
+        },
+        {"name": "restart if wanted", "reboot": {"when": "needed"}, "only_if": {"exists": "C:\\x"}},
+        {
+            "name": "one file",
+            "copy": str(FILES / "tool.msi"),
+            "to": "C:\\Tools\\",
+            "only_if": {"exists": "C:\\x"},
+            **everything,
+        },
+        {"name": "a folder", "copy": str(FILES / "folder"), "to": "C:\\"},
+        {
+            "name": "values",
+            "registry": "HKEY_LOCAL_MACHINE\\SOFTWARE\\Example 100%\\Sub",
+            "values": [
+                {"data": "the default value"},
+                {"name": "text", "data": "a & b ^ %PATH% | <x> ä\\"},
+                {"name": "empty", "data": ""},
+                {"name": "number", "data": 4294967295},
+                {"name": "long", "type": "REG_QWORD", "data": 2**40},
+                {"name": "expand", "type": "REG_EXPAND_SZ", "data": "%SystemRoot%\\x"},
+                {"name": "list", "data": ["one", "two words", "C:\\"]},
+                {"name": "bytes", "type": "REG_BINARY", "data": "00ffA0"},
+            ],
+            "only_if": {"exists": "C:\\x"},
+            **everything,
+        },
+        {"name": "only a key", "registry": "HKCU\\Software\\Example"},
+        {
+            "name": "features",
+            "feature": ["NetFx3", "TelnetClient"],
+            "state": "disabled",
+            "only_if": {"exists": "C:\\x"},
+            **everything,
+        },
+        {"name": "feature", "feature": "TFTP"},
+        {
+            "name": "git",
+            "winget": "Git.Git",
+            "version": "2.50.0",
+            "only_if": {"exists": "C:\\x"},
+            **everything,
+            "run_as": "user",
+        },
+        {
+            "name": "seven zip",
+            "choco": "7zip",
+            "version": "24.9",
+            "only_if": {"exists": "C:\\x"},
+            **everything,
+        },
+        {"name": "choco", "choco": "git"},
+        {"name": "pause", "wait": "90 s", "timeout": "2 min", "only_if": {"exists": "C:\\x"}},
+        {"name": "service", "wait": {"service": "W32Time"}},
+        {"name": "now", "reboot": {}},
+    ]
+
+
 def _every_field() -> Case:
     """Together with the others: every field of a profile at another value than its default."""
     return _windows_11(
@@ -313,20 +404,7 @@ def _every_field() -> Case:
         hardware_checks="bypass",
         device_encryption=False,
         recovery="750 MiB",
-        steps=[
-            {
-                "name": "tools folder",
-                "powershell": "New-Item C:\\Tools -ItemType Directory",
-                "exit_codes": [0, 3010],
-                "timeout": "10 min",
-            },
-            {
-                "name": "hello",
-                "cmd": "@echo off\necho hello",
-                "exit_codes": [0, 1],
-                "timeout": "30 s",
-            },
-        ],
+        steps=_every_step(),
         machine={
             "cpus": 4,
             "memory": "8 GiB",
@@ -342,6 +420,6 @@ def _every_field() -> Case:
             "pool": "machines",
             "accelerator": "kvm",
             "boot_prompt": "keys",
-            "ready": {"when": "serial", "within": "2 h"},
+            "ready": {"when": "serial", "within": "2 h", "probes": ["ssh", "rdp"]},
         },
     )

@@ -16,11 +16,12 @@ from pydantic import BaseModel
 from provisioner.answers.disc import AnswerDisc, compose
 from provisioner.answers.settings import table
 from provisioner.profile.model import Profile
+from provisioner.profile.steps import Condition
 from provisioner.quoting import ENCODINGS
 from provisioner.resources import Resources, shipped_folder
 from provisioner.secret import SecretSlot
 from provisioner.templating import Templates
-from provisioner.tree import Bytes, File, Slice, Text
+from provisioner.tree import Bytes, File, HostFile, Slice, Text
 from tests.golden.cases import METACHARACTERS, Case, cases
 
 GOLDEN = Path(__file__).with_name("answers")
@@ -80,6 +81,8 @@ def _listing(disc: AnswerDisc) -> str:
                     lines += [f"  slot {slot.name} {slot.encoding}" for slot in slots]
                 case Bytes(data=data):
                     lines.append(f"{path} {data!r}")
+                case HostFile(path=source, size=size):
+                    lines.append(f"{path} {size} bytes of {source.name}")
                 case Slice(image=image, offset=offset, length=length):
                     lines.append(f"{path} {length} bytes at {offset} of {image.name}")
     return "\n".join(lines) + "\n"
@@ -265,7 +268,7 @@ def test_nothing_holds_a_literal_secret(name: str) -> None:
 
 
 def _fields(model: BaseModel, path: str = "") -> dict[str, list[tuple[Any, Any]]]:
-    """Every field path to (value, default); items of lists share one path."""
+    """Every field path to (value, default); items of lists share one path, conditions too."""
     found: dict[str, list[tuple[Any, Any]]] = {}
     for name, field in type(model).model_fields.items():
         value, where = getattr(model, name), f"{path}.{name}" if path else name
@@ -273,12 +276,13 @@ def _fields(model: BaseModel, path: str = "") -> dict[str, list[tuple[Any, Any]]
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, BaseModel):
                 label = f"{where}<{type(item).__name__}>" if isinstance(value, tuple) else where
+                label = "<Condition>" if isinstance(item, Condition) else label
                 for below, pairs in _fields(item, label).items():
                     found.setdefault(below, []).extend(pairs)
     return found
 
 
-ONE_VALUE_ONLY = {"kind"}
+ONE_VALUE_ONLY = {"kind", "windows.steps<WingetStep>.run_as"}
 """Fields whose type has a single value."""
 
 
@@ -299,10 +303,11 @@ def test_every_model_of_a_profile_occurs() -> None:
         _models(case.profile, used)
     known = {
         model
-        for module in ("machine", "media_query", "metal", "model", "windows")
+        for module in ("machine", "media_query", "metal", "model", "steps", "windows")
         for model in vars(__import__(f"provisioner.profile.{module}", fromlist=["x"])).values()
         if isinstance(model, type)
         and issubclass(model, BaseModel)
+        and not model.__subclasses__()
         and model.__module__ == f"provisioner.profile.{module}"
     }
     assert known == used

@@ -226,3 +226,32 @@ def test_lone_surrogates_are_refused() -> None:
         quoting.xml("\ud800")
     with pytest.raises(UnquotableError):
         quoting.unattend_password("\ud800", "Password")
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("/quiet", "/quiet"),
+        ("C:\\logs\\", "C:\\logs\\"),
+        ("", '""'),
+        ("C:\\my logs\\", '"C:\\my logs\\\\"'),
+        ("a&b", '"a&b"'),
+        ("50%", '"50%%"'),
+    ],
+)
+def test_cmd_program_argument(text: str, quoted: str) -> None:
+    """What cmd and then the C runtime read; run by Wine's in tests/unit/answers/test_wine.py."""
+    assert quoting.cmd_program_argument(text) == quoted
+
+
+def test_cmd_msi_argument() -> None:
+    assert quoting.cmd_msi_argument("INSTALLDIR=C:\\My Tools") == 'INSTALLDIR="C:\\My Tools"'
+    assert quoting.cmd_msi_argument("ADDLOCAL=ALL") == "ADDLOCAL=ALL"
+    assert quoting.cmd_msi_argument("/log x") == '"/log x"'
+
+
+def test_cmd_beside() -> None:
+    assert quoting.cmd_beside("01-x\\set.up") == '"%~dp001-x\\set.up"'
+    for refused in ("a b", "a%b", "a'b", "", "a\nb", 'a"b'):
+        with pytest.raises(UnquotableError):
+            quoting.cmd_beside(refused)

@@ -15,7 +15,10 @@ from provisioner.templating import NamedSecret, TemplateError, Templates
 PASSWORD = NamedSecret(name="users.dev", reference=FromEnvironment(env="DEV_PASSWORD"))
 QUOTING_FILTERS = {
     ".ps1.j2": {"powershell", "secret"},
-    ".cmd.j2": {"cmd_argument", "cmd_echo", "secret"},
+    ".cmd.j2": {
+        *("cmd_argument", "cmd_beside", "cmd_echo", "cmd_msi_argument", "cmd_plain"),
+        *("cmd_program_argument", "secret"),
+    },
 }
 
 

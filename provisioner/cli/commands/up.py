@@ -9,6 +9,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from provisioner.cli.options import connect_option, profile_options
+from provisioner.errors import UsageError
 
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
@@ -22,6 +23,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--replace",
         action="store_true",
         help="make an existing machine anew; the old disk is kept until the new one is ready",
+    )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the step that failed, as it is or corrected; the machine is restarted",
     )
     parser.add_argument(
         "--detach",
@@ -46,6 +52,10 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     from provisioner.plan import show
     from provisioner.run.machine import Outcome, UpOptions, up
 
+    if arguments.resume and arguments.replace:
+        raise UsageError(
+            "--resume keeps the machine, --replace makes it anew", hint="leave one of them out"
+        )
     machine_run = session.machine_run(arguments, connect_ahead=True)
     console = session.console
     preview = machine_run.compile_plan(1, {})
@@ -59,6 +69,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
             world,
             UpOptions(
                 replace=arguments.replace,
+                resume=arguments.resume,
                 keep_failed=arguments.keep_failed,
                 detach=arguments.detach,
                 profile=arguments.profile,

@@ -1,7 +1,8 @@
 """The installed system: specialize, oobeSystem, first logon, guest agent, ready, idle.
 
 It plays what Windows would do with the answer file; commands are logged, not run, since there is
-neither cmd nor PowerShell here.
+neither cmd nor PowerShell here. The steps of the answer disc are carried out with simulated
+programs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.standin.setup import machine, services
+from tests.standin.setup import first_logon, machine, offers, services
 from tests.standin.setup.installer import STATE_FILE, put_file
 from tests.standin.setup.oobe import Experience, out_of_box
 from tests.standin.setup.outcome import SetupStopped
@@ -30,16 +31,46 @@ AGENT_INSTALLER = "qemu-ga-x86_64.msi"
 
 
 def start(serial: SerialReport, screen: Screen, report: dict[str, Any]) -> None:
-    """Play the start of the installed system, then idle until the power button."""
+    """Play a start of the installed system, then idle until the power button."""
     screen.add("looking for the Windows partition")
     services.load_all_drivers()
     windows, state = _find_windows()
     report.update(state)
-    if report["outcome"] != "running":
-        _start_again(screen, report)
-    serial.begin("first-boot")
-    drives = machine.mount_drives()
+    match report["outcome"]:
+        case "running":
+            serial.begin("first-boot")
+            drives = machine.mount_drives()
+            experience = _set_up(windows, drives, serial, screen, report)
+            logs_on = experience.auto_logon is not None
+            commands = bool(experience.first_logon_commands)
+            for command in experience.first_logon_commands if logs_on else ():
+                machine.log(f"would run: {command.line}")
+                print(f"stand-in would run: {command.line}", flush=True)
+        case "first-logon":
+            # A restart among the steps: the runner has held the automatic logon open.
+            serial.begin("first-boot")
+            drives = machine.mount_drives()
+            logs_on = commands = True
+        case _:
+            _start_again(screen, report)
+            return
+    if logs_on:
+        serial.begin("first-logon")
+        screen.add(f"first logon of {report['autologon']['username']}")
+        if commands:
+            _steps(windows, drives, serial, screen, report)
+    machine.unmount_drives(drives)
+    _finish(windows, serial, screen, report, ready=logs_on and commands)
 
+
+def _set_up(
+    windows: str,
+    drives: Sequence[Drive],
+    serial: SerialReport,
+    screen: Screen,
+    report: dict[str, Any],
+) -> Experience:
+    """The passes specialize and oobeSystem."""
     serial.begin("specialize")
     found = _answers("specialize", windows, drives, report)
     identity = specialize(
@@ -59,22 +90,35 @@ def start(serial: SerialReport, screen: Screen, report: dict[str, Any]) -> None:
     for account in experience.accounts:
         screen.add(f"account {account.name}")
     _remove_sensitive_data(windows)
+    report["agent"] = _agent_choice(report, drives)
+    return experience
 
-    agent = _agent_choice(report, drives)
-    report["agent"] = agent
-    machine.unmount_drives(drives)
-    logs_on = experience.auto_logon is not None
-    if logs_on:
-        serial.begin("first-logon")
-        screen.add(f"first logon of {report['autologon']['username']}")
-        for command in experience.first_logon_commands:
-            machine.log(f"would run: {command.line}")
-            print(f"stand-in would run: {command.line}", flush=True)
-    if agent["installed"]:
+
+def _steps(
+    windows: str,
+    drives: Sequence[Drive],
+    serial: SerialReport,
+    screen: Screen,
+    report: dict[str, Any],
+) -> None:
+    """What the one command of the first logon does with the steps, as far as it can be played."""
+
+    def remember(memory: dict[str, Any]) -> None:
+        report.update(outcome="first-logon", memory=memory)
+        put_file(windows, STATE_FILE, json.dumps(report).encode("ascii"))
+
+    first_logon.run_steps(drives, report.get("memory", {}), remember, serial, screen)
+    report.pop("memory", None)
+
+
+def _finish(
+    windows: str, serial: SerialReport, screen: Screen, report: dict[str, Any], *, ready: bool
+) -> None:
+    if report["agent"]["installed"]:
         serial.begin("agent")
         services.start_agent()
     services.start_network()
-    ready = logs_on and bool(experience.first_logon_commands)
+    offers.start(["rdp"] if report["rdp"]["enabled"] else [])
     report["outcome"] = "ready" if ready else "idle"
     put_file(windows, STATE_FILE, json.dumps(report).encode("ascii"))
     services.publish(report)
@@ -107,6 +151,7 @@ def _start_again(screen: Screen, report: dict[str, Any]) -> None:
     if report["agent"]["installed"]:
         services.start_agent()
     services.start_network()
+    offers.start(["rdp"] if report["rdp"]["enabled"] else [])
     services.publish(report)
     services.idle()
 

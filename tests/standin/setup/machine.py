@@ -162,6 +162,11 @@ def partition_device(disk: str, number: int) -> str:
     return f"/dev/{disk}{separator}{number}"
 
 
+def sync(descriptor: int) -> None:
+    """Waits until what was written is on the disk."""
+    os.fsync(descriptor)
+
+
 def power_off() -> None:
     """Turn the machine off after the last serial line has left the UART."""
     _last_words("poweroff")

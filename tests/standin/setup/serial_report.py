@@ -94,6 +94,10 @@ class SerialReport:
         """How far the present stage is, in bytes."""
         self._send({"event": "progress", "stage": self.stage, "done": done, "total": total})
 
+    def event(self, payload: Mapping[str, Any]) -> None:
+        """An event of the steps (docs/steps.md)."""
+        self._send(payload)
+
     def ready(self) -> None:
         """Nothing more will be reported."""
         self._send({"event": "ready"})

@@ -96,6 +96,17 @@ def test_a_server_needs_the_administrators_password() -> None:
     assert refusal(server=True, users=[ADMIN]) == "windows.administrator-password"
 
 
+@pytest.mark.parametrize(("times", "count", "left"), [(1, 2, 0), (2, 2, 1), (3, 3, 2)])
+def test_with_steps_one_logon_is_kept_in_reserve(times: int, count: int, left: int) -> None:
+    """Restarts among them need the password; the script takes the reserve away at the end."""
+    found = logon(
+        users=[ADMIN],
+        autologon={"user": "dev", "times": times},
+        steps=[{"name": "a", "cmd": "x"}],
+    )
+    assert (found.logon_count, found.left) == (count, left)
+
+
 def test_describe() -> None:
     assert logon(users=[ADMIN]).describe() == (
         "dev, once, added because the first-logon script needs it, removed afterwards"

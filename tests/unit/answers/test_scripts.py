@@ -14,6 +14,8 @@ from provisioner.templating import Templates
 
 GOLDEN = Path(__file__).parents[2] / "golden/answers"
 SCRIPTS = sorted(GOLDEN.rglob("first-logon.ps1"))
+STEPS = sorted(GOLDEN.rglob("steps/*.ps1"))
+BATCHES = sorted(GOLDEN.rglob("*.cmd"))
 PARSER = Parser(Language(tree_sitter_powershell.language()))
 
 
@@ -34,6 +36,22 @@ def test_parses(path: Path) -> None:
     assert broken(path.read_text(encoding="utf-8")) == []
 
 
+def test_steps_parse() -> None:
+    """The scripts of steps, and what their batch files hand to powershell.exe."""
+    assert STEPS
+    for path in STEPS:
+        assert broken(path.read_text(encoding="utf-8")) == [], path
+    commands = [
+        (path, command)
+        for path in BATCHES
+        for command in re.findall(r'-Command "(.*)"$', path.read_text("utf-8"), re.MULTILINE)
+    ]
+    assert len(commands) >= 3
+    for path, command in commands:
+        assert '"' not in command, path
+        assert broken(command.replace("%~dp0", "E:\\provision\\steps\\")) == [], path
+
+
 def test_the_parser_sees_errors() -> None:
     assert SCRIPTS
     assert broken("if ($a { 1 }")
@@ -42,7 +60,8 @@ def test_the_parser_sees_errors() -> None:
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.parts[-3])
 def test_no_program_waits_without_a_limit(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert text.count("Start-Process") == 2, "only Invoke-Bounded starts programs"
+    starters = 3 if "function Invoke-StepFile" in text else 2
+    assert text.count("Start-Process") == starters, "only two functions start programs"
     assert "virtio-win-guest-tools" not in text, "the bundle hangs on 24H2"
     assert not re.search(r"['\" ][D-Z]:\\", text), "no drive letters of ours"
 
@@ -53,10 +72,12 @@ def test_the_order_of_a_first_logon() -> None:
     places = [
         text.index(mark)
         for mark in (
+            "    Register-Continuation\n",
             "Enter-Stage 'drivers'",
-            "steps\\01-tools-folder.ps1",
+            "    Invoke-Steps\n",
             "Transport HTTPS",
             "Enter-Stage 'cleanup'",
+            "{ Remove-Continuation }",
             "Panther\\unattend.xml",
             "Enter-Stage 'agent'",
             "Send-Event $failure",
@@ -72,5 +93,124 @@ def test_checksum_constants() -> None:
     source = Templates([shipped_folder() / "templates"])
     assert "windows/scripts/first-logon.ps1.j2" in source.names()
     text = SCRIPTS[0].read_text()
-    assert f"-bxor {0xEDB88320}" in text
+    assert text.count(f"-bxor {0xEDB88320}") == 1
     assert text.count(str(0xFFFFFFFF)) == 2
+
+
+CMDLETS = frozenset(
+    [
+        "Add-Type",
+        "ConvertFrom-Json",
+        "ConvertTo-Json",
+        "Disable-LocalUser",
+        "Disable-NetFirewallRule",
+        "Enable-LocalUser",
+        "Enable-PSRemoting",
+        "Get-ChildItem",
+        "Get-CimInstance",
+        "Get-Content",
+        "Get-Date",
+        "Get-LocalUser",
+        "Get-NetConnectionProfile",
+        "Get-NetFirewallRule",
+        "Get-ScheduledTask",
+        "Get-Service",
+        "Join-Path",
+        "New-Item",
+        "New-ItemProperty",
+        "New-NetFirewallRule",
+        "New-Object",
+        "New-ScheduledTaskAction",
+        "New-ScheduledTaskPrincipal",
+        "New-ScheduledTaskSettingsSet",
+        "New-ScheduledTaskTrigger",
+        "New-SelfSignedCertificate",
+        "Out-Null",
+        "Out-String",
+        "Register-ScheduledTask",
+        "Remove-Item",
+        "Remove-ItemProperty",
+        "Select-Object",
+        "Set-ItemProperty",
+        "Set-NetConnectionProfile",
+        "Set-Service",
+        "Split-Path",
+        "Start-Process",
+        "Start-ScheduledTask",
+        "Start-Service",
+        "Start-Sleep",
+        "Start-Transcript",
+        "Stop-Transcript",
+        "Test-Path",
+        "Unregister-ScheduledTask",
+        "Where-Object",
+        "Write-Host",
+    ]
+)
+"""Cmdlets of Windows PowerShell 5.1 and the modules every Windows has, as far as they are used."""
+
+AUTOMATIC = frozenset(
+    {"$_", "$args", "$null", "$true", "$false", "$PSScriptRoot", "$LASTEXITCODE"}
+    | {"$ErrorActionPreference", "$ProgressPreference"}
+)
+
+
+def nodes_of(source: str, kind: str) -> list[Node]:
+    """All nodes of a kind, in no order."""
+    found, waiting = [], [PARSER.parse(source.encode()).root_node]
+    while waiting:
+        node = waiting.pop()
+        found += [node] if node.type == kind else []
+        waiting += node.children
+    return found
+
+
+def texts(nodes: list[Node]) -> set[str]:
+    return {(node.text or b"").decode() for node in nodes}
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.parts[-3])
+def test_every_command_exists(path: Path) -> None:
+    """No PowerShell is at hand to complain of a misspelt one."""
+    source = path.read_text(encoding="utf-8")
+    ours = texts(nodes_of(source, "function_name"))
+    commands = {name for name in texts(nodes_of(source, "command_name")) if "-" in name}
+    assert commands <= CMDLETS | ours, sorted(commands - CMDLETS - ours)
+    if path.parts[-3] == "every-field":
+        assert ours <= commands, "a function that nobody calls"
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.parts[-3])
+def test_every_variable_is_given_a_value(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    given = {
+        name.lower()
+        for pattern in (
+            r"\$(?:script:)?(\w+) (?:=|\+=)",
+            r"\$(?:script:)?(\w+)\+\+",
+            r"foreach \(\$(\w+) in",
+            r"[(,] ?(?:\[[\w.\[\]]+\])?\$(\w+)(?: = [^,)]+)?(?=[,)])",
+        )
+        for name in re.findall(pattern, source)
+    }
+    used = {
+        name.removeprefix("$script:").removeprefix("$").removeprefix("@").lower()
+        for name in texts(nodes_of(source, "variable")) - AUTOMATIC
+        if not name.startswith("$env:")
+    }
+    assert used <= given, sorted(used - given)
+
+
+def test_no_function_overwrites_its_parameters_by_another_spelling() -> None:
+    """PowerShell knows no case: `$step` inside is the parameter `$Step`."""
+    source = (GOLDEN / "every-field/provision/first-logon.ps1").read_text(encoding="utf-8")
+    functions = nodes_of(source, "function_statement")
+    assert len(functions) > 15
+    for function in functions:
+        text = (function.text or b"").decode()
+        head = text.partition("{")[0]
+        parameters = {name.lower() for name in re.findall(r"\$(\w+)", head)}
+        body = text.partition("{")[2]
+        assigned = re.findall(r"(?<![.\w:])\$(\w+) (?:=|\+=)|foreach \(\$(\w+) in", body)
+        overwritten = {name.lower() for pair in assigned for name in pair if name} & parameters
+        assert not overwritten, f"{head.strip()}: {sorted(overwritten)}"

@@ -25,6 +25,7 @@ from provisioner.run.world import World
 from provisioner.store.machine import Forward, Generation, MachineState, MachineStore, Phase
 from tests.contract.domains import domain_xml
 from tests.fakes.clock import FakeClock
+from tests.fakes.handshakes import FakeHandshakes
 from tests.fakes.hypervisor import FakeHypervisor
 from tests.fakes.secrets import FakeSecretStore
 from tests.fakes.serial import FakeSerialLog
@@ -117,6 +118,7 @@ class FakeSession(Session):
             clock=FakeClock(),
             secrets=FakeSecretStore(),
             serial=FakeSerialLog(),
+            handshakes=FakeHandshakes(),
             console=self.console,
             store=self.machines.store(name),
         )

@@ -25,6 +25,30 @@ windows:
 
 CASES = [
     (
+        "3010 without a restart behind it",
+        "windows: {steps: [{name: a, reboot: {}}, {name: b, cmd: x, exit_codes: [0, 3010]}]}\n",
+        "warning[windows.exit-codes] 1:72",
+        "add `- reboot: {when: needed}` behind it",
+    ),
+    (
+        "handshakes without a network",
+        "machine: {networks: [], ready: {probes: [ssh]}}\n",
+        "error[machine.ready-probes] 1:41",
+        "remove `probes`, or add one to machine.networks",
+    ),
+    (
+        "handshakes of a machine that is off",
+        "machine: {ready: {when: power-off, probes: [ssh]}}\n",
+        "error[machine.ready-probes] 1:44",
+        "remove `probes`, or wait for the agent or the serial port",
+    ),
+    (
+        "a handshake that nobody switched on",
+        "machine: {ready: {probes: [winrm]}}\n",
+        "warning[machine.ready-probes] 1:27",
+        "switch it on there, unless a step does",
+    ),
+    (
         "a name too long for a computer name",
         "name: windows-development\n",
         "error[windows.computer-name] 1:7",

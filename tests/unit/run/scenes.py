@@ -21,6 +21,8 @@ from provisioner.plan.steps import (
     PassBootPrompt,
     ReadyWhen,
     RemoveAnswerDisc,
+    Service,
+    ShakeHands,
     StartDomain,
     Step,
     WaitReady,
@@ -36,6 +38,7 @@ from provisioner.tree import File, Text, Tree
 from tests.fakes.clock import FakeClock
 from tests.fakes.console import RecordingConsole
 from tests.fakes.guest import FakeGuest
+from tests.fakes.handshakes import FakeHandshakes
 from tests.fakes.hypervisor import FakeHypervisor
 from tests.fakes.secrets import FakeSecretStore
 from tests.fakes.serial import FakeSerialLog
@@ -137,7 +140,13 @@ class Scene:
     folder: Path
     clock: FakeClock = field(default_factory=FakeClock)
     secrets: FakeSecretStore = field(default_factory=FakeSecretStore)
+    handshakes: FakeHandshakes = field(default_factory=FakeHandshakes)
     when: ReadyWhen = "serial"
+    services: tuple[Service, ...] = ()
+    resuming: bool = False
+    """Whether `killed_up` is a killed `up --resume`."""
+    changes: dict[str, str] = field(default_factory=dict)
+    """More of the plan's intent."""
     keys: bool = False
     edition: str = "Professional"
     patience: float | None = None
@@ -159,6 +168,7 @@ class Scene:
             clock=self.clock,
             secrets=self.secrets,
             serial=SettledLog(self.hypervisor, store.serial_log),
+            handshakes=self.handshakes,
             console=self.console,
             store=store,
             patience=self.patience,
@@ -168,10 +178,16 @@ class Scene:
         return MachineStore(self.folder / "state" / "dev").load()
 
     def up(
-        self, *, replace: bool = False, keep_failed: bool = False, detach: bool = False
+        self,
+        *,
+        replace: bool = False,
+        resume: bool = False,
+        keep_failed: bool = False,
+        detach: bool = False,
     ) -> Outcome:
         options = UpOptions(
             replace=replace,
+            resume=resume,
             keep_failed=keep_failed,
             detach=detach,
             profile="dev.yaml",
@@ -183,7 +199,7 @@ class Scene:
         """Whether `up` was killed at this call; False where it made fewer."""
         self.hypervisor.kill_at, self.hypervisor.kill_after = call, after
         try:
-            self.up(replace=replace)
+            self.up(replace=replace, resume=self.resuming)
         except Killed:
             self.hypervisor.revive()
             return True
@@ -199,8 +215,9 @@ class Scene:
     def plan(self, generation: int, forwards: Mapping[str, int]) -> MachinePlan:
         """As `compile_machine` makes it, without looking at media."""
         stem = f"dev-{generation}"
-        intent = {"windows.edition": self.edition}
-        text = Text(parts=("<Password>", PASSWORD, "</Password>\n"))
+        intent = {"windows.edition": self.edition, **self.changes}
+        said = "".join(f"<!-- {key}: {value} -->" for key, value in sorted(self.changes.items()))
+        text = Text(parts=("<Password>", PASSWORD, f"</Password>{said}\n"))
         xml = DOMAIN.format(
             name="dev",
             uuid=f"00000000-0000-0000-0000-{generation:012d}",
@@ -225,6 +242,11 @@ class Scene:
             StartDomain(name="dev", accelerator="KVM"),
             *([PassBootPrompt(name="dev", target="sdb", reason="a test")] if self.keys else []),
             WaitReady(name="dev", when=self.when, within=self.within),
+            *(
+                [ShakeHands(name="dev", services=self.services, within=600)]
+                if self.services
+                else []
+            ),
             RemoveAnswerDisc(name="dev", target="sdc", file_name=f"{stem}-answers.iso"),
         ]
         return MachinePlan(

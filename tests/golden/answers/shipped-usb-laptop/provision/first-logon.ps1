@@ -53,17 +53,8 @@ function Invoke-Bounded([string]$Log, [string]$Program, [string]$Arguments, [lon
     return $process.ExitCode
 }
 
-Enter-Stage 'first-logon'
-try {
-    # Windows adds one to LogonCount; this takes it back.
-    Set-ItemProperty -LiteralPath $winlogon -Name AutoLogonCount -Type DWord -Value 0
-} catch {
-    Set-Failure $_
-}
-
-# Always, also after a failure: nothing of the answers stays in the machine.
-Enter-Stage 'cleanup'
-try {
+# Windows keeps the password as a secret of the Local Security Authority.
+function Remove-Autologon {
     Set-ItemProperty -LiteralPath $winlogon -Name AutoAdminLogon -Value '0'
     Remove-ItemProperty -LiteralPath $winlogon -Name DefaultPassword -ErrorAction SilentlyContinue
     try {
@@ -99,6 +90,23 @@ public static uint Forget(string name) {
     } catch {
         Send-Warning "the autologon secret stays: $($_.Exception.Message)"
     }
+}
+
+
+Enter-Stage 'first-logon'
+try {
+    $continues = $false
+    # Windows adds one to LogonCount; this takes it back.
+    Set-ItemProperty -LiteralPath $winlogon -Name AutoLogonCount -Type DWord -Value 0
+} catch {
+    Set-Failure $_
+}
+
+# Always, also after a failure: no answers stay in the machine.
+Enter-Stage 'cleanup'
+try {
+    $resumable = $false
+    if (-not $resumable) { Remove-Autologon }
     $answers = @(
         "$env:SystemRoot\Panther\unattend.xml"
         "$env:SystemRoot\Panther\unattend-original.xml"

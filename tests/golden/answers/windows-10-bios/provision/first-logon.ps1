@@ -13,14 +13,17 @@ New-Item -Path $logs -ItemType Directory -Force | Out-Null
 Start-Transcript -LiteralPath (Join-Path $logs 'first-logon.log') -Append -Force | Out-Null
 
 # CRC-32 as zlib computes it. Signed 64-bit numbers: PowerShell 5.1 reads 0xEDB88320 as negative.
+$crcs = New-Object long[] 256
+for ($index = 0; $index -lt 256; $index++) {
+    [long]$crc = $index
+    for ($bit = 0; $bit -lt 8; $bit++) {
+        if (($crc -band 1) -eq 1) { $crc = ($crc -shr 1) -bxor 3988292384 } else { $crc = $crc -shr 1 }
+    }
+    $crcs[$index] = $crc
+}
 function Get-Crc32([byte[]]$Bytes) {
     [long]$crc = 4294967295
-    foreach ($byte in $Bytes) {
-        $crc = $crc -bxor [long]$byte
-        for ($bit = 0; $bit -lt 8; $bit++) {
-            if (($crc -band 1) -eq 1) { $crc = ($crc -shr 1) -bxor 3988292384 } else { $crc = $crc -shr 1 }
-        }
-    }
+    foreach ($byte in $Bytes) { $crc = ($crc -shr 8) -bxor $crcs[($crc -bxor [long]$byte) -band 255] }
     return '{0:x8}' -f ($crc -bxor 4294967295)
 }
 
@@ -79,17 +82,8 @@ function Invoke-Bounded([string]$Log, [string]$Program, [string]$Arguments, [lon
     return $process.ExitCode
 }
 
-Enter-Stage 'first-logon'
-try {
-    # Windows adds one to LogonCount; this takes it back.
-    Set-ItemProperty -LiteralPath $winlogon -Name AutoLogonCount -Type DWord -Value 0
-} catch {
-    Set-Failure $_
-}
-
-# Always, also after a failure: nothing of the answers stays in the machine.
-Enter-Stage 'cleanup'
-try {
+# Windows keeps the password as a secret of the Local Security Authority.
+function Remove-Autologon {
     Set-ItemProperty -LiteralPath $winlogon -Name AutoAdminLogon -Value '0'
     Remove-ItemProperty -LiteralPath $winlogon -Name DefaultPassword -ErrorAction SilentlyContinue
     try {
@@ -125,6 +119,23 @@ public static uint Forget(string name) {
     } catch {
         Send-Warning "the autologon secret stays: $($_.Exception.Message)"
     }
+}
+
+
+Enter-Stage 'first-logon'
+try {
+    $continues = $false
+    # Windows adds one to LogonCount; this takes it back.
+    Set-ItemProperty -LiteralPath $winlogon -Name AutoLogonCount -Type DWord -Value 0
+} catch {
+    Set-Failure $_
+}
+
+# Always, also after a failure: no answers stay in the machine.
+Enter-Stage 'cleanup'
+try {
+    $resumable = $false
+    if (-not $resumable) { Remove-Autologon }
     $answers = @(
         "$env:SystemRoot\Panther\unattend.xml"
         "$env:SystemRoot\Panther\unattend-original.xml"

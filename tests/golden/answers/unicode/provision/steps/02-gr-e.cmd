@@ -1,2 +1,1 @@
-@chcp 65001 >nul
 echo Grüße

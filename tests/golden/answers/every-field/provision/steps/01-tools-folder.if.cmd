@@ -1,0 +1,2 @@
+@if not exist "C:\Tools" exit /b 0
+@exit /b 1

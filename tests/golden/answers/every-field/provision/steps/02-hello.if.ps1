@@ -1,0 +1,1 @@
+(Get-Service).Count -gt 3

@@ -1,0 +1,2 @@
+@if exist "C:\100%%\" exit /b 0
+@exit /b 1

@@ -1,0 +1,1 @@
+@xcopy.exe "%~dp006-one-file" C:\Tools /e /i /y /q /r /h

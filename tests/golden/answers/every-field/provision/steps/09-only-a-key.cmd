@@ -1,0 +1,1 @@
+@reg.exe add HKCU\Software\Example /f

@@ -1,0 +1,1 @@
+@dism.exe /online /english /norestart /disable-feature /featurename:NetFx3 /featurename:TelnetClient

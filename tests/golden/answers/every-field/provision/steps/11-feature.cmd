@@ -1,0 +1,1 @@
+@dism.exe /online /english /norestart /enable-feature /all /featurename:TFTP

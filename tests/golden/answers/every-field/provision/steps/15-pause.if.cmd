@@ -1,0 +1,2 @@
+@if exist "C:\x" exit /b 0
+@exit /b 1
