@@ -7,12 +7,15 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.measure import Row, command, size
 from benchmarks.workshop import Workshop
 
 DISCS = 500
+WRITERS = 4
+"""Threads: while one waits for its fsync, another renders."""
 
 
 def rows(workshop: Workshop) -> Iterator[Row]:
@@ -57,8 +60,8 @@ def _ours(workshop: Workshop, target: Path) -> float:
     ).profile
     edition = resolve_edition(install, profile.windows.edition)
     templates = Templates(resources.template_folders())
-    begun = time.perf_counter()
-    for number in range(DISCS):
+
+    def make(number: int) -> None:
         disc = compose(
             profile, install, edition, None, templates=templates, identity=f"bench-{number}"
         )
@@ -69,6 +72,10 @@ def _ours(workshop: Workshop, target: Path) -> float:
             epoch=315_532_800,
             reveal=lambda slot: ENCODINGS[slot.encoding](f"Passw0rd-{slot.name}"),
         )
+
+    begun = time.perf_counter()
+    with ThreadPoolExecutor(WRITERS) as pool:
+        list(pool.map(make, range(DISCS)))
     return DISCS / (time.perf_counter() - begun)
 
 

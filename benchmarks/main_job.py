@@ -52,12 +52,10 @@ def _alternatives(workshop: Workshop, disc: Path) -> tuple[float, float]:
         ["genisoimage", "-quiet", "-allow-limited-size", "-iso-level", "4", "-J", "-joliet-long",
          "-o", str(rebuilt), "-eltorito-alt-boot", "-e",
          "efi/microsoft/boot/efisys_noprompt.bin", "-no-emul-boot", str(_tree(workshop, disc))],
-        runs=3,
         before=forget,
     )  # fmt: skip
     copied = command(
         ["sh", "-c", f"cp --reflink=never --sparse=never {disc} {rebuilt} && sync {rebuilt}"],
-        runs=3,
         before=forget,
     )
     forget()

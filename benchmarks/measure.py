@@ -27,8 +27,7 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """Medians: seconds of wall clock and of CPU (children that were waited for included), and
-    the largest resident set of the command itself in bytes. It is an upper bound: the kernel counts
-    what the process that starts a command had at that moment."""
+    the largest resident set of the command itself in bytes."""
 
     wall: float
     cpu: float
@@ -44,33 +43,57 @@ def command(
     after: Callable[[], object] | None = None,
 ) -> Timing:
     """Times a command that must succeed; `before` and `after` each run are not counted."""
-    walls, cpus, peaks = [], [], []
+    taken = []
     for _ in range(runs):
         if before is not None:
             before()
-        begun = time.perf_counter()
-        process = subprocess.Popen(
-            argv,
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        assert process.stderr is not None
-        complaints = process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        walls.append(time.perf_counter() - begun)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        process.stderr.close()
-        if process.returncode:
-            raise RuntimeError(
-                f"{' '.join(argv)[:300]}: {complaints.decode(errors='replace')[-500:]}"
-            )
-        cpus.append(usage.ru_utime + usage.ru_stime)
-        peaks.append(usage.ru_maxrss * 1024)
+        taken.append(_once(argv, environment or {}))
         if after is not None:
             after()
-    return Timing(wall=statistics.median(walls), cpu=statistics.median(cpus), peak=max(peaks))
+    return _median(taken)
+
+
+def in_turn(
+    commands: Mapping[str, Sequence[str]], *, environment: Mapping[str, str]
+) -> dict[str, Timing]:
+    """Times commands one after the other, five times over: what else the machine does while it
+    lasts slows all of them, and not only one.
+    """
+    taken: dict[str, list[Timing]] = {name: [] for name in commands}
+    for _ in range(RUNS):
+        for name, argv in commands.items():
+            taken[name].append(_once(argv, environment))
+    return {name: _median(timings) for name, timings in taken.items()}
+
+
+def _median(taken: Sequence[Timing]) -> Timing:
+    return Timing(
+        wall=statistics.median(each.wall for each in taken),
+        cpu=statistics.median(each.cpu for each in taken),
+        peak=max(each.peak for each in taken),
+    )
+
+
+def _once(argv: Sequence[str], environment: Mapping[str, str]) -> Timing:
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        argv,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    complaints = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - begun
+    process.returncode = os.waitstatus_to_exitcode(status)
+    process.stderr.close()
+    if process.returncode:
+        told = complaints.decode(errors="replace")[-500:]
+        raise RuntimeError(f"{' '.join(argv)[:300]}: {told}")
+    cpu = usage.ru_utime + usage.ru_stime
+    return Timing(wall=wall, cpu=cpu, peak=usage.ru_maxrss * 1024)
 
 
 def call(function: Callable[[], object], *, runs: int = RUNS) -> float:

@@ -104,6 +104,7 @@ def opened(standin: Path) -> Iterator[Workshop]:
     """A workshop in a short path: sockets below it must fit into 107 bytes."""
     folder = Path(tempfile.mkdtemp(prefix="pb"))
     try:
+        folder.chmod(0o711)  # swtpm runs as a user of its own
         (folder / "home").mkdir()
         yield Workshop(folder=folder, standin=standin)
     finally:

@@ -7,7 +7,6 @@ verbatim ("Custom metadata", https://libvirt.org/formatdomain.html#general-metad
 from __future__ import annotations
 
 from xml.etree import ElementTree
-from xml.sax.saxutils import quoteattr
 
 from provisioner.ports import Ownership
 
@@ -19,12 +18,14 @@ ELEMENT = f"{{{NAMESPACE}}}machine"
 
 def format_ownership(ownership: Ownership) -> str:
     """The element that goes into `<metadata>`, one line, escaped."""
-    return (
-        f"<provisioner:machine xmlns:provisioner={quoteattr(NAMESPACE)}"
-        f" profile={quoteattr(ownership.profile)}"
-        f" digest={quoteattr(ownership.digest)}"
-        f" version={quoteattr(ownership.version)}/>"
-    )
+    attributes = {
+        "xmlns:provisioner": NAMESPACE,
+        "profile": ownership.profile,
+        "digest": ownership.digest,
+        "version": ownership.version,
+    }
+    element = ElementTree.Element("provisioner:machine", attributes)
+    return ElementTree.tostring(element, encoding="unicode")
 
 
 def parse_ownership(domain_xml: str) -> Ownership | None:

@@ -7,11 +7,11 @@ contract tests. Every method raises only `ProvisionerError`s.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from provisioner.frozen import frozen
 from provisioner.secret import Secret, SecretRef
 
 
@@ -33,7 +33,7 @@ class DomainState(StrEnum):
     CRASHED = "crashed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ownership:
     """Our `<metadata>` element: only domains that carry it are ever touched."""
 
@@ -42,7 +42,7 @@ class Ownership:
     version: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DomainRecord:
     """One domain as the hypervisor lists it. `ownership` is None where it is not ours."""
 
@@ -52,7 +52,7 @@ class DomainRecord:
     ownership: Ownership | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Accelerator:
     """Whether KVM works here, by a short probe; `reason` says why not, for people."""
 
@@ -60,7 +60,7 @@ class Accelerator:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Storage:
     """Where a machine's files go, as the hypervisor sees them.
 
@@ -72,7 +72,7 @@ class Storage:
     free_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HostFacts:
     """What libvirt, QEMU and this host can do, looked at once."""
 
@@ -102,7 +102,7 @@ class HostFacts:
     memory_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Medium:
     """What lies in a CD-ROM tray: an image and its format (`raw` or `qcow2`)."""
 
@@ -110,7 +110,7 @@ class Medium:
     format: str = "raw"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Drive:
     """A CD-ROM drive of a domain: its target (`sda`) and what is in the tray."""
 
@@ -118,7 +118,7 @@ class Drive:
     medium: Medium | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BlockCounters:
     """Bytes moved since the domain was started."""
 
@@ -126,7 +126,7 @@ class BlockCounters:
     written_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Picture:
     """A screenshot. `media_type` as the hypervisor says: image/png or image/x-portable-pixmap."""
 

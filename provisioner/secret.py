@@ -5,46 +5,48 @@ This module never reads a secret; `host/secrets.py` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import final
 
+from provisioner.frozen import frozen
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@frozen
 class FromEnvironment:
     """The value of an environment variable, read when the plan is executed."""
 
     env: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FromFile:
     """The contents of a file, without one trailing line break."""
 
     file: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FromCommand:
     """What a command writes to standard output, without one trailing line break. No shell."""
 
     command: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FromKeyring:
     """An entry of the desktop's keyring, as `service/user`."""
 
     keyring: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Generated:
     """A random password of this many characters, made once per machine and kept in its state."""
 
     generate: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plain:
     """A literal in the profile: allowed, noted by `check`, never shown."""
 
@@ -71,7 +73,7 @@ def describe(reference: SecretRef) -> str:
             return "literal in the profile"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SecretSlot:
     """A hole in rendered text, filled only by a writer.
 

@@ -20,6 +20,7 @@ from markupsafe import Markup
 
 from provisioner import quoting
 from provisioner.errors import Place, ProvisionerError
+from provisioner.frozen import frozen
 from provisioner.secret import SecretRef, SecretSlot
 
 ESCAPED = (".xml.j2", ".html.j2")
@@ -37,7 +38,7 @@ class TemplateError(ProvisionerError):
     exit_code = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NamedSecret:
     """A secret as templates see it: whose it is and where it comes from, never the value."""
 
@@ -74,10 +75,10 @@ class Rendered:
 class _Environment(ImmutableSandboxedEnvironment):
     """The sandbox, with a short way for the fields of our records: they are data, never methods."""
 
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if attr in getattr(type(obj), "__dataclass_fields__", ()) and not attr.startswith("_"):
-            return True
-        return super().is_safe_attribute(obj, attr, value)
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if attribute in getattr(type(obj), "__dataclass_fields__", ()) and attribute[0] != "_":
+            return getattr(obj, attribute)
+        return super().getattr(obj, attribute)
 
 
 class Templates:

@@ -7,21 +7,21 @@ A Tree is immutable and lists its entries in byte order of their paths. Rules of
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
+from provisioner.frozen import frozen
 from provisioner.secret import SecretSlot
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Bytes:
     """Literal bytes."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Text:
     """Text with slots for secrets. Lines in `parts` end in `\\n`; `newline` is what is written."""
 
@@ -30,7 +30,7 @@ class Text:
     newline: str = "\r\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HostFile:
     """A whole file of the host, read when the medium is written. `size`: bytes, as planned."""
 
@@ -38,7 +38,7 @@ class HostFile:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Slice:
     """`length` bytes at `offset` inside another image on the host; never extracted first."""
 
@@ -50,7 +50,7 @@ class Slice:
 Content = Bytes | Text | HostFile | Slice
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Directory:
     """A folder; only needed where it would otherwise be empty, or has a time or mode of its own."""
 
@@ -58,7 +58,7 @@ class Directory:
     mode: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class File:
     """A file whose content is the concatenation of `content`. `modified` in seconds since 1970."""
 
@@ -67,7 +67,7 @@ class File:
     mode: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Symlink:
     """A symbolic link; formats without links refuse it."""
 

@@ -13,7 +13,7 @@ from textwrap import wrap
 
 from provisioner import __version__
 from provisioner.cli.config import SETTINGS
-from provisioner.cli.main import EXIT_CODES, build_parser
+from provisioner.cli.parser import EXIT_CODES, build_parser
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/man/provisioner.1"
 

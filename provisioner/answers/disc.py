@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from provisioner.answers import drivers as driver_files
 from provisioner.answers import keys, layout, locale, logon, steps, windows
 from provisioner.answers.serialise import serialise
 from provisioner.errors import MediaError, Problem, Severity
+from provisioner.frozen import frozen
 from provisioner.media.facts import Edition, MediaFacts
 from provisioner.profile.model import Profile
 from provisioner.templating import Templates
@@ -22,7 +22,7 @@ SCRIPT_TEMPLATE = "windows/scripts/first-logon.ps1.j2"
 _IDENTITY = re.compile(r"[A-Za-z0-9._-]{1,48}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AnswerDisc:
     """The tree of the disc and the decisions that `plan` shows."""
 

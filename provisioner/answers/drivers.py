@@ -8,9 +8,9 @@ added by the first-logon script.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from provisioner.errors import MediaError
+from provisioner.frozen import frozen
 from provisioner.media.facts import Edition, Extent, MediaFacts
 from provisioner.media.virtio import DRIVERS, guest_tools, os_folders, select
 from provisioner.profile.machine import Machine
@@ -27,7 +27,7 @@ IN_TIME = ("virtio-scsi",)
 """Devices that a template of the user's own may add, and that Setup itself needs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DriverFiles:
     """Entries for the answer disc, and the drivers' names for people."""
 

@@ -7,11 +7,11 @@ All keys here are published by Microsoft for installing; none activates on its o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
 from provisioner.errors import Problem, ProfileError
+from provisioner.frozen import frozen
 from provisioner.media.facts import Edition, MediaFacts
 from provisioner.secret import SecretRef
 from provisioner.templating import NamedSecret
@@ -79,7 +79,7 @@ Azure Edition calls itself `ServerTurbine`, Essentials `ServerSolution`."""
 Source = Literal["generic", "gvlk", "profile", "none"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ProductKey:
     """What goes where: `setup_key` into windowsPE, `activation` into specialize."""
 

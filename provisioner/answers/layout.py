@@ -6,10 +6,10 @@ Sizes are MiB, which the reference calls MB. Sources: windows-setup.md §3.2 and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from provisioner.errors import Problem, ProfileError
+from provisioner.frozen import frozen
 
 MIB = 1024 * 1024
 EFI_MIB = 260
@@ -31,7 +31,7 @@ RECOVERY_GPT = "DE94BBA4-06D1-4D40-A16A-BFD50179D6AC"
 RECOVERY_MBR = "0x27"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Partition:
     """One partition, in the words of `CreatePartition` and `ModifyPartition`.
 
@@ -48,7 +48,7 @@ class Partition:
     type_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Layout:
     """The whole disk; PartitionIDs and Orders count from 1 in this order."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from provisioner.errors import Problem, ProfileError, Severity
+from provisioner.frozen import frozen
 from provisioner.media.facts import Edition, MediaFacts
 from provisioner.profile.windows import Locale
 
@@ -13,7 +12,7 @@ CONX = 26100
 (windows-setup.md §3.1; unattend-generator issues 64, 170, 326)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Languages:
     """Values of International-Core and International-Core-WinPE."""
 

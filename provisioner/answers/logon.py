@@ -7,9 +7,8 @@ answers. So a machine without a configured autologon gets exactly one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from provisioner.errors import Problem, ProfileError
+from provisioner.frozen import frozen
 from provisioner.profile.windows import Windows
 from provisioner.templating import NamedSecret
 
@@ -17,7 +16,7 @@ BUILT_IN = "Administrator"
 ADMINISTRATORS = "administrators"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Autologon:
     """The automatic logons. `added` says that the profile did not ask for them."""
 

@@ -7,11 +7,11 @@ unattend-generator `resource/WindowsEdition.json`; dockur/windows).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
 
 from provisioner.answers.keys import GENERIC, GVLK_CLIENT, GVLK_LTSB_2016, GVLK_SERVER
+from provisioner.frozen import frozen
 
 ANY_BUILD = (10240, 99_999)
 """Keys of Windows 10 are those of Windows 11."""
@@ -22,7 +22,7 @@ _SERVERS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PublishedKey:
     """What a published key is for."""
 

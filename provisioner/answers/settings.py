@@ -6,13 +6,13 @@ The table is `unattend-settings.tsv` beside this module; its first lines say whe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 from typing import Literal
 
 from provisioner.errors import ProvisionerError
+from provisioner.frozen import frozen
 
 Kind = Literal["string", "bool", "int", "enum", "container", ""]
 _KINDS: Mapping[str, Kind] = {
@@ -32,7 +32,7 @@ class SettingsTableError(ProvisionerError):
     """The table is not what this module reads; it is our own file, so this is a bug or damage."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Setting:
     """One row. `passes`, `maximum_length` and `may_be_empty` are reliable; the rest is advice,
     read out of prose (windows-setup.md §0.3)."""
@@ -64,7 +64,7 @@ class Setting:
         return not self.choices
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Component:
     """All settings of one component."""
 
@@ -82,19 +82,17 @@ class Component:
         return self.settings.get(path.lower())
 
 
-@cache
 def table() -> Mapping[tuple[str, str], Setting]:
     """Every row by component (lower case: real files vary it) and path as the reference has it."""
-    data = files(__package__).joinpath("unattend-settings.tsv").read_bytes()
-    return MappingProxyType(read_table(data))
+    return MappingProxyType(read_table(_text()))
 
 
-def read_table(data: bytes) -> dict[tuple[str, str], Setting]:
-    """The rows of a table, UTF-8; SettingsTableError with the line of the first bad one."""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise SettingsTableError("the settings table is not UTF-8") from error
+def _text() -> str:
+    return files(__package__).joinpath("unattend-settings.tsv").read_text(encoding="utf-8")
+
+
+def read_table(text: str) -> dict[tuple[str, str], Setting]:
+    """The rows of a table; SettingsTableError with the line of the first bad one."""
     settings: dict[tuple[str, str], Setting] = {}
     header_seen = False
     for number, line in enumerate(text.splitlines(), start=1):
@@ -134,20 +132,38 @@ def _setting(cells: list[str]) -> Setting:
 
 
 @cache
-def components() -> Mapping[str, Component]:
-    """Every component by its name in lower case."""
-    return components_of(table())
+def _lines() -> Mapping[str, tuple[str, list[str]]]:
+    """The name of every component, and its lines: few of the eighty are wanted of one file."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    rows = (line for line in _text().splitlines() if line and not line.startswith("#"))
+    next(rows)  # the header
+    for line in rows:
+        name = line.partition("\t")[0]
+        found.setdefault(name.lower(), (name, []))[1].append(line)
+    return found
 
 
-def components_of(settings: Mapping[tuple[str, str], Setting]) -> Mapping[str, Component]:
-    """The components of a table by their names in lower case."""
-    rows: dict[str, dict[str, Setting]] = {}
-    for (name, path), setting in settings.items():
-        rows.setdefault(name, {})[path.lower()] = setting
-    return MappingProxyType({name: _component(settings) for name, settings in rows.items()})
+@cache
+def _rows(component: str) -> Mapping[str, Setting]:
+    """The settings of a component, given in lower case, by path in lower case."""
+    _, lines = _lines().get(component, ("", []))
+    settings = (_setting(line.split("\t")) for line in lines)
+    return {setting.path.lower(): setting for setting in settings}
 
 
-def _component(rows: dict[str, Setting]) -> Component:
+def component_names() -> Mapping[str, str]:
+    """Every component's name by its name in lower case."""
+    return {key: name for key, (name, _) in _lines().items()}
+
+
+@cache
+def component(key: str) -> Component | None:
+    """A component by its name in lower case."""
+    rows = _rows(key)
+    return _component(rows) if rows else None
+
+
+def _component(rows: Mapping[str, Setting]) -> Component:
     settings = dict(rows)
     keyed, texts = set(), set()
     for path, row in rows.items():
@@ -188,5 +204,5 @@ def _component(rows: dict[str, Setting]) -> Component:
 
 def may_be_empty(component: str, path: str) -> bool:
     """Whether the reference allows `<Setting></Setting>`; what it does not mention, it does not."""
-    setting = table().get((component.lower(), path))
-    return setting is not None and setting.may_be_empty is True
+    setting = _rows(component.lower()).get(path.lower())
+    return setting is not None and setting.path == path and setting.may_be_empty is True

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import assert_never
 
+from provisioner.frozen import frozen
 from provisioner.profile.windows import CommandStep, PowerShellStep, Step
 from provisioner.secret import SecretSlot
 from provisioner.tree import File, Text
@@ -13,7 +13,7 @@ from provisioner.tree import File, Text
 FOLDER = "provision/steps"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StepFile:
     """One step. `file` is relative to `provision`, with a backslash."""
 

@@ -6,7 +6,6 @@ Everything is decided here; the templates only place it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from provisioner import quoting
@@ -16,6 +15,7 @@ from provisioner.answers.layout import Layout
 from provisioner.answers.locale import Languages
 from provisioner.answers.logon import Autologon, administrator_enabled
 from provisioner.answers.steps import StepFile
+from provisioner.frozen import frozen
 from provisioner.media.facts import Edition
 from provisioner.profile.model import Profile
 from provisioner.profile.rules import computer_name
@@ -30,7 +30,7 @@ LAB_CONFIG = ("BypassTPMCheck", "BypassSecureBootCheck", "BypassRAMCheck")
 ReadyWhen = Literal["agent", "serial", "power-off"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Account:
     """A local account as `LocalAccount` wants it."""
 

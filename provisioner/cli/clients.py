@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
+
+from provisioner.frozen import frozen
 
 Way = Literal["viewer", "rdp", "ssh"]
 
@@ -27,7 +28,7 @@ Find = Callable[[str], bool]
 """Whether a program of this name is installed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Command:
     """What to run. Where no program is `installed`, that of the first choice."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 from provisioner.cli.environment import Environment
 from provisioner.cli.options import media_files
 from provisioner.errors import Place, Problem, ProfileError
+from provisioner.frozen import frozen
 
 if TYPE_CHECKING:
     from provisioner.profile.layers import Layer
@@ -33,7 +33,7 @@ class Source(StrEnum):
     COMMAND_LINE = "command-line"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Setting:
     """One thing that can be set. `unset` says what happens where nobody sets it."""
 
@@ -89,7 +89,7 @@ SETTINGS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Value:
     """What a setting is, and where that comes from."""
 
@@ -105,7 +105,7 @@ class Value:
         return str(self.place) if self.place is not None else self.source.replace("-", " ")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Config:
     """The settings of one command."""
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provisioner.errors import MediaError, Problem, UsageError
 from provisioner.media.facts import MediaFacts
-from provisioner.media.inspect import inspect
 from provisioner.plan.rules.given import Media, Places
-from provisioner.profile import model
-from provisioner.profile.media_query import MediaQuery
-from provisioner.store.find_media import remark, resolve
-from provisioner.store.library import Library, folder_of
+
+if TYPE_CHECKING:
+    from provisioner.profile import model
+    from provisioner.profile.media_query import MediaQuery
 
 
-def look(wanted: model.Media, *, library: Path, places: Places) -> Media:
+def look(
+    wanted: model.Media,
+    inspect: Callable[[Path], MediaFacts],
+    *,
+    library: Path,
+    places: Places,
+) -> Media:
     """What is on the discs. `library` is the folder of everything that is remembered.
 
     UsageError without an install disc; MediaError, with the place in the profile, where the
@@ -30,6 +37,9 @@ def look(wanted: model.Media, *, library: Path, places: Places) -> Media:
     def disc(asked: str | MediaQuery, key: str) -> MediaFacts:
         if isinstance(asked, str):
             return inspect(Path(asked))
+        from provisioner.store.find_media import remark, resolve
+        from provisioner.store.library import Library, folder_of
+
         try:
             found = resolve(Library(folder_of(library)), asked)
         except MediaError as err:

@@ -140,8 +140,14 @@ class Session:
     def media(self, loaded: LoadedProfile) -> Media:
         """Looks at the profile's discs."""
         from provisioner.cli.media import look
+        from provisioner.store.known_media import KnownMedia
 
-        return look(loaded.profile.media, library=self.environment.state, places=places(loaded))
+        return look(
+            loaded.profile.media,
+            KnownMedia(self.environment.cache / "media").inspect,
+            library=self.environment.state,
+            places=places(loaded),
+        )
 
     def answer_disc(self, loaded: LoadedProfile) -> AnswerDisc:
         """The answer disc of a profile; needs no libvirt."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.disc.verify import Mismatch, same_bytes
 from provisioner.disc.view import opened_view
 from provisioner.errors import FailedError, HostError, RefusedError, UsageError
+from provisioner.frozen import frozen
 from provisioner.host.burner import PSEUDO, Blank, BurnOptions, burn, look
 from provisioner.host.optical import is_optical, reload_disc
 
 Progress = Callable[[str, int, int], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Burnt:
     """What was done. `verified` is None where nothing was read back."""
 

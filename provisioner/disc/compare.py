@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from provisioner.disc.view import Item, View, opened_view
 from provisioner.errors import FailedError
+from provisioner.frozen import frozen
 from provisioner.media.window import Extents
 
 _BLOCK = 4 * 1024 * 1024
@@ -28,7 +28,7 @@ class Change(StrEnum):
     LINK = "link"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Difference:
     """One path that differs. `offset`: the first byte that does, where both are files."""
 
@@ -37,7 +37,7 @@ class Difference:
     offset: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Side:
     """One of two things to compare: kinds of paths (`folder`, `file`, `link`), and how to read."""
 

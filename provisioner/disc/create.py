@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from provisioner.disc.gather import Gathered, Selection, gather, share_duplicates
 from provisioner.errors import FailedError, ProvisionerError, RefusedError, UsageError
+from provisioner.frozen import frozen
 from provisioner.image.boot_catalog import BIOS, UEFI, BootImage, has_grub2_place
 from provisioner.image.content import planned_length
 from provisioner.image.disc import LATEST, Written, write_disc
@@ -23,7 +24,7 @@ NO_PROMPT = "efi/microsoft/boot/efisys_noprompt.bin"
 _WINDOWS = re.compile(r"sources/(boot\.wim|install\.(wim|esd|swm))$", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Loader:
     """A boot image that discs are known to have. `sectors` of 512 bytes are loaded, fewer where it
     is smaller; None: all of it."""
@@ -49,7 +50,7 @@ LOADERS = (
 (grub-mkrescue), Red Hat's. The first of a platform that is there is used."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Order:
     """What is wanted. None: found out. `bios` and `uefi` are paths in the folder; "" is none."""
 
@@ -64,7 +65,7 @@ class Order:
     deduplicate: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Created:
     """What came out of it. `notes`: skipped, renamed, and what somebody should know."""
 

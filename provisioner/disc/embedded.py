@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from provisioner.frozen import frozen
 from provisioner.media.iso9660 import SECTOR
 from provisioner.media.window import Window
 
@@ -20,7 +20,7 @@ _FIELD_LENGTH = 512
 _BLOCK = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Embedded:
     """The digest in the image, and how many bytes it covers."""
 

@@ -12,18 +12,18 @@ import stat
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from provisioner.disc.view import Item, View
 from provisioner.errors import FailedError, RefusedError
+from provisioner.frozen import frozen
 from provisioner.image.content import Payload
 from provisioner.image.output import failure, require_space
 from provisioner.image.transfer import write_payload
 from provisioner.tree import Slice
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Extracted:
     """What was done. `kept`: files that were there already; `notes`: links that were left out."""
 

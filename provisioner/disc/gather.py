@@ -10,16 +10,17 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from provisioner.errors import FailedError, MediaError, RefusedError, UsageError
+from provisioner.frozen import frozen
 from provisioner.tree import Directory, Entry, File, HostFile, Symlink, Tree
 
 _HEAD = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Gathered:
     """A folder's tree. `notes` says what was skipped, one line each; `newest` is the latest
     modification time of a file, in seconds since 1970."""
@@ -29,7 +30,7 @@ class Gathered:
     newest: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Selection:
     """What of a folder goes onto the disc. `links`: the disc can hold symbolic links."""
 

@@ -7,13 +7,13 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 from provisioner.disc.view import Item, View
 from provisioner.errors import MediaError
+from provisioner.frozen import frozen
 from provisioner.media.window import Extents, Window
 
 FORMAT = "provisioner disc manifest 1"
@@ -24,7 +24,7 @@ _LINE = re.compile(r"\\?([0-9a-fA-F]{64}) [ *](.+)")
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ManifestFile:
     """One file. `sha256` in hexadecimal; `extents` are (byte offset, bytes) in the image."""
 
@@ -36,7 +36,7 @@ class ManifestFile:
     mode: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Manifest:
     """An image's. `size` is None in a list of checksums, which does not know it."""
 

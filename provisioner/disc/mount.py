@@ -11,7 +11,7 @@ from pathlib import Path
 
 from provisioner.disc.view import Item, View, opened_view
 from provisioner.errors import FailedError, HostError, ProvisionerError, RefusedError, UsageError
-from provisioner.host import mount, udisks
+from provisioner.host import mount, udisksctl
 
 _KERNEL_SIDES = {"UDF": "udf", "Rock Ridge": "iso9660", "Joliet": "iso9660", "ISO 9660": "iso9660"}
 
@@ -33,7 +33,7 @@ def mount_without_folder(image: Path) -> Path:
     """
     image = image.resolve()
     with opened_view(image) as view:
-        folder = udisks.mount(image, _KERNEL_SIDES[view.side])
+        folder = udisksctl.mount(image, _KERNEL_SIDES[view.side])
         try:
             _require_ours(view, folder)
         except HostError:
@@ -83,7 +83,7 @@ def unmount_image(folder: Path) -> None:
             hint="umount unmounts anything",
         )
     if os.geteuid() != 0 and found.source.startswith("/dev/loop"):
-        udisks.unmount(found.source)
+        udisksctl.unmount(found.source)
     else:
         mount.unmount(folder)
 

@@ -6,12 +6,13 @@ The files of the base are never read here: they are slices of it, moved by the k
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 
 from provisioner.disc.gather import Selection, gather
 from provisioner.disc.view import Item, View, glob
 from provisioner.errors import MediaError, ProfileError, UsageError
+from provisioner.frozen import frozen
 from provisioner.image import boot_catalog
 from provisioner.image.boot_catalog import UEFI, BootImage
 from provisioner.image.content import Reveal
@@ -32,7 +33,7 @@ DRIVERS = "$WinPEDriver$"
 _HEAD = 4096
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Changes:
     """What is to be different. Paths are on the disc; `add` may not replace, `replace` must.
 
@@ -51,7 +52,7 @@ class Changes:
     epoch: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Remastered:
     """The tree and form of the changed disc, before it is written. `notes` are for people."""
 

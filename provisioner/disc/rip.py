@@ -11,13 +11,13 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from provisioner.disc.sectors import Run, SectorMap, Status, parse_map
 from provisioner.disc.verify import place_of
 from provisioner.errors import FailedError, MediaError, ProvisionerError, RefusedError
+from provisioner.frozen import frozen
 from provisioner.host.blockdev import GONE, SECTOR, Source, opened_source
 from provisioner.host.files import appearing, os_error, write_file
 from provisioner.image.output import require_space
@@ -43,7 +43,7 @@ class Until(StrEnum):
     FILESYSTEM = "filesystem"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Options:
     """How to read. `retries`: more tries for a sector that fails; `passes`: 2 reads all of it
     again and compares."""
@@ -54,7 +54,7 @@ class Options:
     accept_bad: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Ripped:
     """What came out. `bad`: (first sector, sectors, what lies there); `run_out`: sectors behind
     the file system that the drive counts and cannot read; `repaired`: sectors that were read

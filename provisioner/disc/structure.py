@@ -6,10 +6,10 @@ Only descriptors and directories are read. `read_view` has refused already what 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from provisioner.disc.view import View
 from provisioner.errors import Severity
+from provisioner.frozen import frozen
 from provisioner.media.boot import BLOCK
 from provisioner.media.facts import BootEntry, Platform
 from provisioner.media.iso9660 import read_descriptors
@@ -21,7 +21,7 @@ _README = 2
 """So many files on the ISO 9660 side, a README and perhaps a catalog, stand beside UDF."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """Something about an image. `rule` is a stable id, as `disc.overlap`."""
 

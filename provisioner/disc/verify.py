@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.disc.compare import first_difference
 from provisioner.disc.manifest import Manifest, file_digest, image_digest
 from provisioner.disc.view import Item
 from provisioner.errors import MediaError
+from provisioner.frozen import frozen
 from provisioner.media.facts import Extent
 from provisioner.media.layout import read_layout
 from provisioner.media.window import Damaged, Window, opened
@@ -21,7 +21,7 @@ _BLOCK = 1024 * 1024
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mismatch:
     """Where two images part. `place` is the file, or the structure, that the byte belongs to."""
 

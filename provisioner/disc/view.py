@@ -9,10 +9,10 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import MediaError, UsageError
+from provisioner.frozen import frozen
 from provisioner.media.boot import read_catalog
 from provisioner.media.facts import BootEntry, Extent
 from provisioner.media.iso import read_disc
@@ -27,7 +27,7 @@ _ORDER = ("Rock Ridge", "UDF", "Joliet", "ISO 9660")
 """Of sides with as many entries, the one that kept most: names in full, links, permissions."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Item:
     """A file, folder or link. `mode` has the permission bits alone, None where none are recorded;
     `modified` counts seconds since 1970."""
@@ -50,7 +50,7 @@ class Item:
         return sum(extent.length for extent in self.extents)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class View:
     """An open image. `side` is what its files were read from; `items` are in path order.
 

@@ -7,8 +7,9 @@ manager's lines tell which entry started and why one did not.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+
+from provisioner.frozen import frozen
 
 _STARTING = re.compile(r"BdsDxe: starting (Boot[0-9A-F]{4})(?: \"([^\"]*)\")?")
 
@@ -21,7 +22,7 @@ class Verdict(StrEnum):
     BOOT_LOADER_PROMPT = "boot-loader-prompt"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BootAttempt:
     """The firmware hands over to a boot entry; `description` as the firmware names it."""
 

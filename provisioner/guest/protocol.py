@@ -9,8 +9,9 @@ import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from provisioner.frozen import frozen
 
 MAGIC = b"PROVISIONER/1"
 LONGEST_LINE = 8192
@@ -20,7 +21,7 @@ _FRAME = re.compile(rb"PROVISIONER/1 ([1-9][0-9]{0,9}) ([0-9a-f]{8}) (\{.*\})")
 _ESCAPE = re.compile(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[@-Z\\-_])")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Frame:
     """One event of the guest. `payload` has at least the member `event`."""
 
@@ -33,7 +34,7 @@ class Frame:
         return str(self.payload["event"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Noise:
     """A line that is no frame: firmware, kernels, drivers. Escape sequences are taken out."""
 

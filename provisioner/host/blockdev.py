@@ -8,10 +8,10 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import HostError, MediaError
+from provisioner.frozen import frozen
 from provisioner.host.optical import is_optical, require_disc
 
 SECTOR = 2048
@@ -20,7 +20,7 @@ GONE = frozenset({errno.ENODEV, errno.ENXIO, errno.ENOMEDIUM, errno.EBADF, errno
 """Errors after which no other sector can be read either."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Source:
     """An open device or file. `size`: its capacity in bytes. `direct` is a second descriptor that
     goes past the kernel's cache, or -1."""

@@ -10,10 +10,10 @@ import re
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from io import BufferedReader
 
 from provisioner.errors import FailedError, HostError
+from provisioner.frozen import frozen
 
 PSEUDO = "stdio:"
 _HINT = "apt install xorriso"
@@ -22,7 +22,7 @@ _UPDATE = re.compile(r"(\d+) of\s+(\d+) MB written")
 _SEVERE = re.compile(r"(?:xorriso|libburn|libisofs) ?: (?:FAILURE|FATAL|SORRY|ABORT)\s*: (.+)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Blank:
     """What lies in the drive. `profile` as xorriso names it; `writable` in bytes."""
 
@@ -62,7 +62,7 @@ def look(drive: str) -> Blank:
     return Blank(profile=profile, status=status, writable=int(blocks[1]) * 2048 if blocks else 0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BurnOptions:
     """How to burn. `speed` in the medium's unit, None for the fastest; `blank` erases first."""
 

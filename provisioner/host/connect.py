@@ -9,11 +9,11 @@ import grp
 import os
 import socket
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from provisioner.errors import HostError, RefusedError
+from provisioner.frozen import frozen
 from provisioner.host.embed import root_of
 from provisioner.host.keeper_client import KeptHypervisor
 from provisioner.host.libvirt import LibvirtHypervisor
@@ -33,7 +33,7 @@ SYSTEM_SOCKETS = (
 LIBVIRT_GROUP = "libvirt"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Where:
     """The connection chosen. `reason` tells a person why this one."""
 

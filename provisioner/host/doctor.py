@@ -10,12 +10,13 @@ import shlex
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
 from provisioner.errors import ProvisionerError
+from provisioner.frozen import frozen
 from provisioner.host.connect import Where, connect, default_embed_base
 from provisioner.host.keeper_client import KeptHypervisor
 from provisioner.host.libvirt_errors import libvirt_module
@@ -50,7 +51,7 @@ class Distribution(StrEnum):
 Fixes = Mapping[Distribution, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """`id` is stable, `what` was looked at, `why` says what was found.
 

@@ -10,6 +10,7 @@ import json
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,7 @@ class LibvirtHypervisor:
         self._libvirt = libvirt
         self._mode = mode
         self._probe = probe
+        self._facts: HostFacts | None = None
         if mode is Mode.EMBED:
             # `An event loop implementation must be registered` (docs/facts/libvirt.md §3.4).
             _event_loop()
@@ -97,7 +99,10 @@ class LibvirtHypervisor:
             self._storage = self._pool
 
     def facts(self) -> HostFacts:
-        return self.facts_with(self._probe())
+        # A command asks several times; only the free space changes while it runs.
+        if self._facts is None:
+            self._facts = self.facts_with(self._probe())
+        return replace(self._facts, storage=self._storage.record())
 
     def facts_with(self, accelerator: Accelerator) -> HostFacts:
         """The same where somebody else has probed for KVM."""

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
+from provisioner.frozen import frozen
 from provisioner.host.libvirt_errors import NO_SUPPORT, code_of, libvirt_module, translated
 from provisioner.ports import Accelerator, HostFacts, Mode, Storage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DomainCapabilities:
     """The part of the domain capabilities for q35 on x86_64 that decides something for us."""
 

@@ -14,12 +14,12 @@ import sys
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from provisioner.errors import FailedError, HostError
+from provisioner.frozen import frozen
 from provisioner.host.process import run
 
 SUBTYPE = "provisioner"
@@ -29,7 +29,7 @@ _BLOCK = 2048
 _NAME_MAX = 255
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Node:
     """What a path is. `mode` with file type; `extents` are (byte offset in the image, bytes)."""
 
@@ -40,7 +40,7 @@ class Node:
     extents: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mount:
     """A line of /proc/self/mountinfo (proc(5)), as far as it matters here."""
 

@@ -13,10 +13,10 @@ import shlex
 import stat
 import struct
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import HostError, MediaError
+from provisioner.frozen import frozen
 from provisioner.host.files import os_error
 
 READ, SEARCH = 4, 1
@@ -26,7 +26,7 @@ USER_OBJECT, USER, GROUP_OBJECT, GROUP, MASK, OTHER = 0x01, 0x02, 0x04, 0x08, 0x
 """Tags of Linux's `posix_acl_xattr_entry` (include/uapi/linux/posix_acl_xattr.h)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Account:
     """Who is to read: ids, all groups, and the name for people."""
 

@@ -1,69 +1,113 @@
-"""Mounts disc images by the kernel without root, as file managers do: through udisks.
+"""UDisks2, which opens and unmounts disks for people without root where polkit lets them.
 
-udisks chooses the folder. Words and options are those of udisksctl(1).
+The only door to jeepney. Interface: udisks' own D-Bus reference (Manager.ResolveDevice,
+Block.OpenDevice and Rescan since 2.7.3, Filesystem.Unmount).
 """
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
-from pathlib import Path
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from provisioner.errors import FailedError, HostError, ProvisionerError
-from provisioner.host.process import run
+from provisioner.errors import FailedError, HostError
+from provisioner.host.disk import OpenDisk
 
-_PROGRAM = "udisksctl"
-_HINT = "apt install udisks2; or name an empty folder, and FUSE shows the files there"
-_MAPPED = re.compile(r"Mapped file .* as (/dev/[^\s.]+)")
-_MOUNTED = re.compile(r"Mounted /dev/\S+ at (/.+)")
+_BUS = "org.freedesktop.UDisks2"
+_MANAGER = "/org/freedesktop/UDisks2/Manager"
+_TIMEOUT = 120.0
+"""Seconds; somebody may be typing a password into polkit's dialog."""
 
 
-def mount(image: Path, filesystem: str) -> Path:
-    """Mounts an image read-only as one file system and no other; where it is.
+class Unavailable(HostError):
+    """There is no udisks here, or it cannot open devices: another way is to be taken."""
 
-    HostError where udisks is missing, not running, or does not let this session.
-    """
-    said = _ask("loop-setup", "--read-only", "--file", str(image))
-    device = _found(_MAPPED, said)
-    try:
-        said = _ask(
-            *("mount", "--block-device", device),
-            *("--filesystem-type", filesystem, "--options", "ro,nosuid,nodev"),
+
+class Udisks:
+    """One connection to udisks on a bus; `SYSTEM`, or an address of D-Bus."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def open(self, node: str, *, write: bool) -> OpenDisk:
+        """A whole disk for us alone. OSError EBUSY where it is in use; HostError where polkit
+        says no; Unavailable where udisks is too old."""
+        flags = os.O_EXCL | os.O_DIRECT | os.O_CLOEXEC
+        reply = self._call(
+            self._object(node),
+            "Block",
+            "OpenDevice",
+            "sa{sv}",
+            ("rw" if write else "r", {"flags": ("i", flags)}),
         )
-        return _folder(_found(_MOUNTED, said))
-    except BaseException:
-        _forget(device)
-        raise
+        return OpenDisk(reply[0].to_raw_fd())
+
+    def unmount(self, node: str) -> None:
+        """A partition, or a disk with a file system of its own."""
+        self._call(self._object(node), "Filesystem", "Unmount", "a{sv}", ({},))
+
+    def rescan(self, node: str) -> None:
+        """Makes the kernel read the partition table again."""
+        self._call(self._object(node), "Block", "Rescan", "a{sv}", ({},))
+
+    def _object(self, node: str) -> str:
+        specification = {"path": ("s", node)}
+        [found] = self._call(
+            _MANAGER, "Manager", "ResolveDevice", "a{sv}a{sv}", (specification, {})
+        )
+        if not found:
+            raise Unavailable(f"udisks does not know {node}")
+        return str(found[0])
+
+    def _call(
+        self, path: str, interface: str, member: str, signature: str, body: tuple[object, ...]
+    ) -> tuple[Any, ...]:
+        from jeepney import DBusAddress, HeaderFields, MessageFlag, MessageType, new_method_call
+
+        address = DBusAddress(path, bus_name=_BUS, interface=f"{_BUS}.{interface}")
+        message = new_method_call(address, member, signature, body)
+        message.header.flags |= MessageFlag.allow_interactive_authorization
+        try:
+            reply = self._connection.send_and_get_reply(message, timeout=_TIMEOUT)
+        except (OSError, TimeoutError, EOFError) as err:
+            raise Unavailable(f"udisks does not answer: {err}") from err
+        if reply.header.message_type is MessageType.error:
+            name = reply.header.fields.get(HeaderFields.error_name, "")
+            raise _refused(name, str(reply.body[0]) if reply.body else "")
+        return tuple(reply.body)
 
 
-def unmount(device: str) -> None:
-    """Unmounts a loop device that udisks mounted, and takes it away."""
-    _ask("unmount", "--block-device", device)
-    _forget(device)
-
-
-def _forget(device: str) -> None:
-    with suppress(ProvisionerError):  # newer ones take it away by themselves
-        _ask("loop-delete", "--block-device", device)
-
-
-def _ask(*arguments: str) -> str:
-    verb, *rest = arguments
+@contextmanager
+def connected(bus: str = "SYSTEM") -> Iterator[Udisks]:
+    """Unavailable where there is no bus, or nobody on it is udisks."""
     try:
-        data = run([_PROGRAM, verb, "--no-user-interaction", *rest], timeout=60, hint=_HINT)
-    except FailedError as err:
-        raise HostError(err.message, hint=_HINT) from err
-    return data.decode("utf-8", "surrogateescape").strip()
+        from jeepney.io.blocking import open_dbus_connection
+    except ImportError as err:
+        raise Unavailable("the Python package jeepney is not installed") from err
+    try:
+        connection = open_dbus_connection(bus, enable_fds=True)
+    except (OSError, RuntimeError, ValueError, KeyError) as err:
+        raise Unavailable("there is no system bus here") from err
+    try:
+        yield Udisks(connection)
+    finally:
+        connection.close()
 
 
-def _found(pattern: re.Pattern[str], said: str) -> str:
-    match = pattern.search(said)
-    if match is None:
-        raise HostError(f"{_PROGRAM} says what nobody understands: {said[:200]!r}", hint=_HINT)
-    return match[1]
+def _refused(name: str, words: str) -> Exception:
+    """udisks' errors by their names; it says EBUSY in words only."""
+    import errno
 
-
-def _folder(text: str) -> Path:
-    """Up to 2.8 the sentence ended in a full stop, which a label may too."""
-    path = Path(text)
-    return path if path.is_dir() or not text.endswith(".") else Path(text[:-1])
+    if "NotAuthorized" in name or name.endswith("AccessDenied"):
+        return HostError(
+            "udisks does not let you open the stick",
+            hint="ask who looks after this machine, or run it with sudo",
+        )
+    if name.endswith("DeviceBusy") or os.strerror(errno.EBUSY) in words:
+        return OSError(errno.EBUSY, words)
+    if os.strerror(errno.EROFS) in words:
+        return OSError(errno.EROFS, words)
+    if name.endswith(("ServiceUnknown", "UnknownMethod", "UnknownInterface", "NameHasNoOwner")):
+        return Unavailable(f"udisks is not here, or too old: {words}")
+    return FailedError(f"udisks failed: {words or name}")

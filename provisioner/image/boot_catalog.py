@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from provisioner.frozen import frozen
 from provisioner.tree import File
 
 BLOCK = 2048
@@ -19,7 +19,7 @@ MOST_IMAGES = 31
 _GRUB2_PLACE = 2548
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BootImage:
     """One bootable image of a disc.
 

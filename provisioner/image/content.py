@@ -10,11 +10,12 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import assert_never
 
 from provisioner.errors import FailedError
+from provisioner.frozen import frozen
 from provisioner.secret import SecretSlot
 from provisioner.tree import Bytes, Content, File, HostFile, Slice, Text
 
@@ -25,7 +26,7 @@ Reveal = Callable[[SecretSlot], str]
 """Gives the characters for a slot, already encoded for their place (`quoting.ENCODINGS`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Payload:
     """The bytes one file will have. `length` in bytes, known before anything is read."""
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import FailedError, Problem, ProfileError, Severity
+from provisioner.frozen import frozen
 from provisioner.image import boot_catalog
 from provisioner.image.boot_catalog import MOST_IMAGES
 from provisioner.image.content import Reveal
@@ -33,7 +33,7 @@ _LABEL = re.compile(r"[A-Za-z0-9_.+ -]{1,32}")
 _MOST_PATCHED = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Written:
     """A finished disc. `remarks`: names that were changed, files not everybody can read."""
 

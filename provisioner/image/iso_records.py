@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
+
+from provisioner.frozen import frozen
 
 BLOCK = 2048
 LARGEST_RECORD = 0xFFFFF800
@@ -24,7 +26,7 @@ _LONGEST = 255  # a directory record's length is one byte
 _CONTINUATION = 28  # length of a CE entry, SUSP 5.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Posix:
     """What Rock Ridge adds to a record: the name's bytes, mode with file type, links, target."""
 
@@ -34,7 +36,7 @@ class Posix:
     target: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Record:
     """A directory entry before it has a place. `key` leads to its block later, and for a
     directory to its length as well."""

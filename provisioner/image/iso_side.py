@@ -10,13 +10,14 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from provisioner.frozen import frozen
 from provisioner.image import iso_records
 from provisioner.image.iso_records import BLOCK, LARGEST_RECORD, DirectoryBytes, Posix, Record
 from provisioner.image.outline import Folder, Leaf
 from provisioner.tree import File, Symlink
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Extra:
     """A file of the root that is not in the tree: the README of a `windows` disc."""
 

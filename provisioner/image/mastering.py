@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from provisioner.frozen import frozen
 from provisioner.image import boot_catalog, iso_records, udf_records
 from provisioner.image.boot_catalog import BootImage
 from provisioner.image.content import Payload, Reveal, resolve
@@ -37,7 +38,7 @@ _README_KEY = "README"
 _MAIN, _RESERVE, _INTEGRITY, _ANCHOR = 32, 48, 64, 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Form:
     """How a disc is written. `label`: up to 32 characters. `recorded`: seconds since 1970, of
     the volume and of everything without a time of its own."""
@@ -49,7 +50,7 @@ class Form:
     system_area: bytes = b""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stored:
     """Content on the disc: its first block and what it is made of."""
 

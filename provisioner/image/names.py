@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from provisioner.errors import Problem, ProfileError
+from provisioner.frozen import frozen
 from provisioner.image.content import planned_length
 from provisioner.tree import Directory, File, Symlink, Tree
 
@@ -24,7 +24,7 @@ _RESERVED = frozenset(
 """Windows device names, with any extension (same Microsoft page)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Rules:
     """What a format takes. Lengths of names in UTF-16 code units, the rest in bytes or entries."""
 

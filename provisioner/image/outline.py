@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from provisioner.frozen import frozen
 from provisioner.tree import Directory, File, Symlink, Tree
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Leaf:
     """A file or a link. `path` from the root, with slashes."""
 

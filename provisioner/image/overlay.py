@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import BinaryIO
 
 from provisioner.errors import FailedError, HostError, MediaError
+from provisioner.frozen import frozen
 from provisioner.image.content import opened_untouched
 from provisioner.image.output import refuse_source, replacing
 
@@ -33,7 +34,7 @@ _LONGEST_NAME = 1023
 _LARGEST_L1 = 32 * 1024 * 1024  # QEMU's limit, in bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Patch:
     """Bytes that replace those of the base at `offset` (in bytes)."""
 

@@ -7,24 +7,26 @@ edition) 8.4, 8.5 and 9.1, for Joliet the Joliet specification of 1995.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from provisioner.errors import FailedError
+from provisioner.frozen import frozen
 
 SECTOR = 2048
 """Bytes of a logical sector, and of a logical block on every disc we write."""
 
 _MOST_DESCRIPTORS = 16
 _MOST_DIRECTORIES = 0x10000
+_LITTLE, _BIG = struct.Struct("<I"), struct.Struct(">I")
 _LARGEST_DIRECTORY = 64 * 1024 * 1024
 
 ReadAt = Callable[[int, int], bytes]
 """`(offset, length)` to that many bytes of the image, fewer only beyond its end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Volume:
     """A volume descriptor. `offset` is its own place in bytes, `blocks` the volume's size."""
 
@@ -45,7 +47,7 @@ class Volume:
         return "utf-16-be" if self.joliet else "ascii"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Record:
     """One directory record. `position` counts from the start of its directory, in bytes.
 
@@ -60,7 +62,7 @@ class Record:
     length: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Listing:
     """One directory: its place in the image in bytes, its bytes, and what they say."""
 
@@ -190,7 +192,7 @@ def _listing(read: ReadAt, volume: Volume, path: str, block: int, length: int) -
 
 def _number(data: bytes, offset: int) -> int:
     """A 32-bit number recorded in both byte orders, little-endian first (ECMA-119 7.3.3)."""
-    little = data[offset : offset + 4]
-    if little[::-1] != data[offset + 4 : offset + 8]:
+    little, big = _LITTLE.unpack_from(data, offset)[0], _BIG.unpack_from(data, offset + 4)[0]
+    if little != big:
         raise FailedError("a number differs between its two byte orders")
-    return int.from_bytes(little, "little")
+    return int(little)

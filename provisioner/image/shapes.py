@@ -11,11 +11,11 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
 
 from provisioner.errors import Problem
+from provisioner.frozen import frozen
 from provisioner.image.content import planned_length
 from provisioner.image.iso_records import LARGEST_RECORD, LONGEST_TARGET
 from provisioner.image.names import Rules, find_problems, folders_of
@@ -60,7 +60,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _NOT_PLAIN = re.compile("[^A-Z0-9_]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Names:
     """What each path's last component is called in the views a shape has, and what was changed."""
 

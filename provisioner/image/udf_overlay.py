@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from provisioner.errors import MediaError
+from provisioner.frozen import frozen
 from provisioner.image.content import Payload, Reveal, resolve
 from provisioner.image.iso_records import BLOCK, both
 from provisioner.image.mastering import PADDING, Form
@@ -32,7 +32,7 @@ _LOGICAL = 6
 """Tag of a logical volume descriptor (3/7.2.1)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Overlay:
     """The patches, and the length in bytes of the disc they make."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import binascii
 import struct
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from provisioner.frozen import frozen
 
 BLOCK = 2048
 REVISION = 0x0102
@@ -73,7 +74,7 @@ def anchor(location: int, main: int, reserve: int) -> bytes:
     return tagged(2, location, extents.ljust(496, b"\0"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Volume:
     """What the volume descriptors say. Blocks count from the start of the disc, `file_set` from
     that of the partition."""
@@ -187,7 +188,7 @@ def file_set(*, label: str, recorded: int, location: int, root: int) -> bytes:
     return tagged(256, location, body.ljust(496, b"\0")).ljust(BLOCK, b"\0")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry:
     """A file entry. `extents`: (block in the partition, bytes) of the content, in order."""
 

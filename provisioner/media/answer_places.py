@@ -7,8 +7,9 @@ boot.wim (place 1) and the images of install.wim are not looked into.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from provisioner.frozen import frozen
 from provisioner.media.answer_xml import PASSES, outline
 from provisioner.media.facts import AnswerFile, Extent
 from provisioner.media.wim import Readable, Wim
@@ -22,7 +23,7 @@ _SETUP = 2
 """Image of boot.wim that runs Setup, where its header names none (facts iso-usb §2.1)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Place:
     """A path on the medium, in lower case, with its row and name in Setup's search order."""
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
+from provisioner.frozen import frozen
+
 NAMESPACE = "urn:schemas-microsoft-com:unattend"
 PASSES = (
     "windowsPE",
@@ -22,7 +24,7 @@ PASSES = (
 _MAX_DEPTH = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Outline:
     """Passes with at least one component, in Setup's order; or why Setup ignores the file."""
 

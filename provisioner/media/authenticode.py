@@ -8,8 +8,8 @@ signature itself is not verified: that is the firmware's part, with keys we do n
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from provisioner.frozen import frozen
 from provisioner.media.der import (
     CONTEXT_0,
     INTEGER,
@@ -39,7 +39,7 @@ _MAX_CHAIN = 8
 _MAX_CERTIFICATES = 64
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Certificate:
     """Names as they are encoded, which is how they are compared (RFC 5280 §7.1)."""
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from provisioner.frozen import frozen
 from provisioner.media.facts import BootEntry, MediaFacts, Platform
 from provisioner.media.window import Window
 
@@ -21,7 +21,7 @@ _MAX_BLOCKS = 16
 _HEADER, _LAST_HEADER, _EXTENSION = 0x90, 0x91, 0x44
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BootCatalog:
     """`raw` is the boot record and the catalog's first block, for the fingerprint."""
 
@@ -30,7 +30,7 @@ class BootCatalog:
     remarks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NoPromptPatch:
     """Write `data` at byte `offset` of the image; `old` must stand there before."""
 
@@ -39,14 +39,14 @@ class NoPromptPatch:
     old: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NoPromptNeeded:
     """Nothing to change: the disc already boots without asking."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NoPromptImpossible:
     """The patch is not safe on this disc; keys have to be pressed, for this reason."""
 

@@ -7,8 +7,8 @@ reaches past the one that holds it.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from provisioner.frozen import frozen
 from provisioner.media.window import Damaged
 
 INTEGER, BIT_STRING, OCTET_STRING, OID, SEQUENCE, SET = 0x02, 0x03, 0x04, 0x06, 0x30, 0x31
@@ -26,7 +26,7 @@ _STRINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Element:
     """One element of `data`: it starts at `start`, its content goes from `content` to `end`."""
 

@@ -6,8 +6,9 @@ Other file systems are recognised by name and label only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from provisioner.frozen import frozen
 from provisioner.media.facts import Extent, Partition
 from provisioner.media.fat import is_fat, read_fat
 from provisioner.media.partitions import read_partitions
@@ -20,7 +21,7 @@ _MAX_VOLUMES = 16
 _INSTALL = tuple(f"sources/install.{suffix}" for suffix in ("wim", "esd", "swm"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DiskImage:
     """What is on a raw image. `files` and `label` are those of the volume that Setup would use.
 

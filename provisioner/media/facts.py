@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 
+from provisioner.frozen import frozen
 from provisioner.media.trust import Loader
 
 
@@ -32,7 +33,7 @@ class Platform(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Extent:
     """A run of bytes inside an image."""
 
@@ -40,7 +41,7 @@ class Extent:
     length: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BootEntry:
     """One El Torito section entry (or the initial/default entry)."""
 
@@ -59,7 +60,7 @@ class BootEntry:
     """The file that starts at that block, when one does."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Edition:
     """One image of an install.wim (or .esd): a row of the WIM's XML."""
 
@@ -81,7 +82,7 @@ class Edition:
     """Bytes of the applied image."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WimFile:
     """One WIM, ESD or SWM file of a medium, from its header."""
 
@@ -106,7 +107,7 @@ class WimFile:
     """Parts of its split set that are not beside it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AnswerFile:
     """An answer file that the medium carries already.
 
@@ -127,7 +128,7 @@ class AnswerFile:
     """Why Setup would not use it, or why it could not be read here."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SetupConfig:
     """`sources/ei.cfg` and `sources/pid.txt`. Setup ignores both when it has an answer file."""
 
@@ -138,7 +139,7 @@ class SetupConfig:
     """Product key of pid.txt, all but its last five characters masked."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Partition:
     """One partition of a raw disk image. `length` may reach past the end of a truncated image."""
 
@@ -155,7 +156,7 @@ class Partition:
     label: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fingerprint:
     """Identifies a medium without reading all of it.
 
@@ -167,7 +168,7 @@ class Fingerprint:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MediaFacts:
     """What was found on one medium.
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from provisioner.errors import MediaError
+from provisioner.frozen import frozen
 from provisioner.media.facts import Extent
 from provisioner.media.iso9660 import Iso9660, read_descriptors, read_volumes
 from provisioner.media.udf import Udf
@@ -22,7 +23,7 @@ _README = re.compile(r"(readme(\.\w+)?|boot\.cat)$", re.IGNORECASE)
 """An ISO 9660 side with nothing else tells people to use UDF; pycdlib lists the catalog as well."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Disc:
     """What the file systems of an image hold.
 

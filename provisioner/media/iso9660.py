@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
+from provisioner.frozen import frozen
 from provisioner.media.dates import digits_seconds, record_seconds
 from provisioner.media.facts import Extent
 from provisioner.media.walk import MAX_DIRECTORY_BYTES, Node
@@ -22,7 +22,7 @@ _JOLIET_ESCAPES = (b"%/@", b"%/C", b"%/E")
 _DIRECTORY, _ASSOCIATED, _MORE_EXTENTS = 0x02, 0x04, 0x80
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Record:
     """A directory record, §9.1. `use` is the system use area behind the name."""
 
@@ -34,7 +34,7 @@ class _Record:
     use: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _RockRidge:
     """What Rock Ridge says about a record; `moved_to` is the block of a directory (CL)."""
 
@@ -46,7 +46,7 @@ class _RockRidge:
     link: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Iso9660:
     """One volume descriptor and the tree under it.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
+from provisioner.frozen import frozen
 from provisioner.media.boot import read_catalog
 from provisioner.media.disk_image import read_disk_image
 from provisioner.media.facts import Extent, Partition
@@ -41,7 +42,7 @@ class RegionKind(StrEnum):
     FREE = "nothing"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Region:
     """A run of bytes. `name` is a path, or what the bytes are."""
 
@@ -55,7 +56,7 @@ class Region:
         return self.offset + self.length
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Layout:
     """Regions in order, without overlap and without holes: they add up to `size`."""
 

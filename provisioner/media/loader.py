@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
 
+from provisioner.frozen import frozen
 from provisioner.media.authenticode import read_signature
 from provisioner.media.trust import Loader, Signer
 from provisioner.media.wim import Readable
@@ -41,7 +41,7 @@ _MAX_SIGNATURES = 8
 _PIECE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Headers:
     machine: int
     subsystem: int

@@ -5,8 +5,8 @@ from __future__ import annotations
 import binascii
 import struct
 import uuid
-from dataclasses import dataclass
 
+from provisioner.frozen import frozen
 from provisioner.media.facts import Partition
 from provisioner.media.window import Window
 
@@ -43,7 +43,7 @@ _GPT_KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PartitionTable:
     """What was found at the start of an image. `scheme` is `GPT` or `MBR`."""
 

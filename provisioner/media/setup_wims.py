@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import MediaError
+from provisioner.frozen import frozen
 from provisioner.media.facts import Edition, Extent, WimFile
 from provisioner.media.wim import Wim, WimHeader, read_header, read_wim
 from provisioner.media.wim_integrity import has_integrity
@@ -19,7 +19,7 @@ _MAX_WIMS = 64
 _MAX_SIBLINGS = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SetupWims:
     """What was read, by path in path order. `install` is the file that Setup would take."""
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from provisioner.frozen import frozen
 
 _LABEL = 15
 _NARROW = 48
 """Below this many columns a label stands on a line of its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Field:
     """A label, its paragraphs, and a table, whose first row is its head."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from provisioner.frozen import frozen
 
 
 class Authority(StrEnum):
@@ -33,7 +34,7 @@ _MEANINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Signer:
     """One signature. `issuers` are the names above the signer's, nearest first.
 
@@ -56,7 +57,7 @@ class Signer:
         return Authority.OTHER
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Loader:
     """One loader of a medium. No signers: it is not signed, or `problem` says what is wrong."""
 

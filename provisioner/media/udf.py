@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from provisioner.frozen import frozen
 from provisioner.media.dates import udf_seconds
 from provisioner.media.facts import Extent
 from provisioner.media.udf_volume import UdfVolume, check_tag, cs0, tagged
@@ -24,7 +25,7 @@ MAX_DESCRIPTORS = 500_000
 """Allocation descriptors of all files together; files can share a chain of them on the disc."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Entry:
     """A file entry: its type (4/14.6.6) and its bytes, None when not all of them are recorded."""
 

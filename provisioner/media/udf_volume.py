@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import binascii
 import struct
-from dataclasses import dataclass
 
+from provisioner.frozen import frozen
 from provisioner.media.window import Damaged, Unsupported, Window
 
 VDS_BLOCKS = 256
@@ -18,7 +18,7 @@ VDS_BLOCKS = 256
 _PRIMARY, _ANCHOR, _POINTER, _PARTITION, _LOGICAL, _TERMINATOR = 1, 2, 3, 5, 6, 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Partition:
     """A run of blocks of the image; addresses in the file system count from its start."""
 
@@ -26,7 +26,7 @@ class Partition:
     blocks: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class UdfVolume:
     """An opened volume. `revision` is binary coded decimal, 0x0102 for UDF 1.02.
 

@@ -6,8 +6,8 @@ WIM integrity tables, and the digests that loaders were signed with. Reads all o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from provisioner.frozen import frozen
 from provisioner.media.facts import MediaFacts, MediaKind
 from provisioner.media.loader import is_unchanged
 from provisioner.media.show import plural
@@ -17,7 +17,7 @@ from provisioner.media.wim_integrity import check_integrity
 from provisioner.media.window import Damaged, Extents, Window
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Check:
     """One comparison. `sound` is None where there was nothing to compare with."""
 

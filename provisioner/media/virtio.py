@@ -7,9 +7,9 @@ Layout `\\<driver>\\<os>\\<arch>\\` and the table of os folders by build after f
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from provisioner.errors import MediaError
+from provisioner.frozen import frozen
 from provisioner.media.facts import Extent, MediaFacts, MediaKind
 from provisioner.media.identify import virtio_version
 
@@ -52,7 +52,7 @@ _SAME_BUILD = {
 discs that lack the newer folder."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Driver:
     """One driver for one Windows: `files` maps names to the bytes on the driver disc."""
 
@@ -68,7 +68,7 @@ class Driver:
         return sum(extent.length for extents in self.files.values() for extent in extents)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Installer:
     """An MSI package on the driver disc."""
 
@@ -76,7 +76,7 @@ class Installer:
     extents: tuple[Extent, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class GuestTools:
     """The packages that run after the installation; None where the disc lacks one."""
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from provisioner.frozen import frozen
 from provisioner.media.fat import is_fat, read_fat
 from provisioner.media.window import Damaged, Window
 
@@ -17,7 +17,7 @@ _NAME_ATTRIBUTE = 0x60
 _MAX_RECORD = 64 << 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Volume:
     """A file system by name, as `NTFS`, with its label where it has one."""
 

@@ -6,9 +6,10 @@ Iterative and bounded: a disc cannot make it recurse, loop or eat memory.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
+from provisioner.frozen import frozen
 from provisioner.media.facts import Extent
 from provisioner.media.window import Damaged, Window
 
@@ -24,7 +25,7 @@ MAX_DIRECTORY_BYTES = 64 << 20
 _PAST_THE_END = "bytes past the end of the image"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Node:
     """One directory entry. `extents` is None for content that is not bytes of the image.
 
@@ -54,7 +55,7 @@ class FileSystem(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Listing:
     """Every file of one file system by its path, and what was odd on the way."""
 

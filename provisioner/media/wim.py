@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
 from typing import Protocol
 
+from provisioner.frozen import frozen
 from provisioner.media.facts import Edition
 from provisioner.media.window import Damaged
 
@@ -34,7 +34,7 @@ class Readable(Protocol):
     def read(self, offset: int, length: int) -> bytes: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Resource:
     """A resource header: where a part of the WIM lies. Sizes in bytes."""
 
@@ -45,7 +45,7 @@ class Resource:
     """1 free, 2 metadata, 4 compressed, 8 spanned, 16 solid."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WimHeader:
     """The 208 bytes at the start. `part` of `parts` counts from 1."""
 
@@ -75,7 +75,7 @@ class WimHeader:
         return next((name for bit, name in _COMPRESSIONS.items() if self.flags & bit), "unknown")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Wim:
     """What a WIM says about itself. `raw` is header and XML as stored, for the fingerprint.
 

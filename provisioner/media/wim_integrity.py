@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from provisioner.frozen import frozen
 from provisioner.media.wim import HEADER_BYTES, Readable, WimHeader
 from provisioner.media.window import Damaged
 
@@ -18,7 +18,7 @@ _LEAST_CHUNK, _LARGEST_CHUNK = 1 << 12, 1 << 30
 _PIECE = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Integrity:
     """What the check found. `damaged` has (offset, length) of every run of bytes that differs."""
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from provisioner.frozen import frozen
 from provisioner.media.wim import Readable, Resource, WimHeader, resource_at
 from provisioner.media.wim_resource import SOLID, ResourceReader
 from provisioner.media.window import Damaged, Unsupported
@@ -28,7 +28,7 @@ _DIRECTORY, _REPARSE = 0x10, 0x400
 _NO_HASH = bytes(20)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Blob:
     """A row of the blob table (also called lookup table)."""
 
@@ -38,7 +38,7 @@ class Blob:
     sha1: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WimEntry:
     """One entry of a directory. `streams` names its alternate data streams.
 

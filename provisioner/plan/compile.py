@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from provisioner.answers.disc import AnswerDisc
 from provisioner.errors import MediaError, Problem, ProfileError, Severity
+from provisioner.frozen import frozen
 from provisioner.media.boot import NoPromptImpossible, NoPromptNeeded, NoPromptPatch, noprompt_patch
 from provisioner.media.editions import resolve_edition
 from provisioner.media.facts import Edition
@@ -57,7 +58,7 @@ from provisioner.templating import Templates
 from provisioner.tree import Bytes, File, HostFile, Slice, Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sources:
     """Everything a plan is made from. Pure data, looked at before."""
 

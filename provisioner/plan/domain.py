@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -17,6 +16,7 @@ from markupsafe import Markup
 
 from provisioner import __version__
 from provisioner.errors import FailedError
+from provisioner.frozen import frozen
 from provisioner.ownership import format_ownership
 from provisioner.ports import HostFacts, Mode, Ownership
 from provisioner.profile.machine import Disk, Network
@@ -40,7 +40,7 @@ NAMESPACE = uuid.UUID("3f0a7c1e-6a53-5d1c-9a0e-7f5e2b6c9d11")
 """Ours, for UUIDs made from names."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Names:
     """File names of one generation of a machine, in its storage."""
 
@@ -72,7 +72,7 @@ class Names:
         return f"{self.stem}-vars.fd"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DiskDevice:
     """A disk of the domain."""
 
@@ -82,7 +82,7 @@ class DiskDevice:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DriveDevice:
     """A CD-ROM drive. `base` is the user's image under an overlay; `users_own`: it is theirs."""
 
@@ -95,7 +95,7 @@ class DriveDevice:
     bootable: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Card:
     """A network interface; `network` None is a user-mode network."""
 
@@ -109,7 +109,7 @@ class Card:
         return "virtio-net-pci" if self.model == "virtio" else self.model
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Devices:
     """Everything about the domain that is decided from profile and host."""
 

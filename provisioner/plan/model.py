@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from provisioner.errors import Problem
+from provisioner.frozen import frozen
 from provisioner.plan.steps import Step
 from provisioner.secret import SecretRef
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ForwardedPort:
     """A port of the guest that a loopback port leads to; `host_port` 0 means not chosen yet."""
 
@@ -21,7 +21,7 @@ class ForwardedPort:
     host_port: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MachinePlan:
     """Everything `up` will do.
 

@@ -5,17 +5,17 @@ The same line is shown by `plan` and while the step runs, so that the two cannot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, assert_never
 
+from provisioner.frozen import frozen
 from provisioner.media.boot import NoPromptPatch
 from provisioner.tree import Tree
 
 ReadyWhen = Literal["agent", "serial", "power-off"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WriteAnswerDisc:
     """Write the answer disc into the machine's storage."""
 
@@ -25,7 +25,7 @@ class WriteAnswerDisc:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WriteBootOverlay:
     """Write the qcow2 overlay whose UEFI boot entry asks for no key."""
 
@@ -34,7 +34,7 @@ class WriteBootOverlay:
     patch: NoPromptPatch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CreateDisk:
     """Make an empty disk of `size` bytes."""
 
@@ -42,7 +42,7 @@ class CreateDisk:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DefineDomain:
     """Define the domain."""
 
@@ -51,7 +51,7 @@ class DefineDomain:
     summary: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StartDomain:
     """Power the domain on."""
 
@@ -59,7 +59,7 @@ class StartDomain:
     accelerator: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PassBootPrompt:
     """Press a key when the disc asks for one, until reads from `target` show that it boots."""
 
@@ -68,7 +68,7 @@ class PassBootPrompt:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class WaitReady:
     """Wait until the guest is ready; `within` in seconds from the start."""
 
@@ -77,7 +77,7 @@ class WaitReady:
     within: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RemoveAnswerDisc:
     """Eject the answer disc, live and in the stored XML, and delete it."""
 

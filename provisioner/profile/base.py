@@ -10,14 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 class ProfileModel(BaseModel):
     """Frozen, no unknown keys, no input values in error messages (they may be secrets).
 
-    Field docstrings are the descriptions of the editor schema and of the reference.
+    Field docstrings are the descriptions of the editor schema and of the reference (`docstrings`).
     """
 
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
         validate_default=True,
     )
 

@@ -90,12 +90,24 @@ def at(model: type[BaseModel], path: Path) -> Forms:
     return these
 
 
-def field(these: Forms, key: str) -> FieldInfo | None:
-    """The field behind a key of a mapping that is one of `these`."""
+def description(these: Forms, key: str) -> str | None:
+    """What the docstring says below the field of a mapping that is one of `these`."""
+    from provisioner.profile.docstrings import docstrings
+
     for form in these:
         if form.model is not None and key in form.model.model_fields:
-            return form.model.model_fields[key]
+            return docstrings(form.model).get(key)
     return None
+
+
+def models(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """A model and every one below it."""
+    yield model
+    for annotation in hints(model).values():
+        for form in forms(annotation):
+            for item in (form, *below((form,), 0)):
+                if item.model is not None:
+                    yield from models(item.model)
 
 
 def keys(these: Forms) -> tuple[str, ...]:

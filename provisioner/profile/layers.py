@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import Place, Problem
+from provisioner.frozen import frozen
 from provisioner.profile.values import did_you_mean
 from provisioner.profile.yamlfile import Entry, Node, read_file
 from provisioner.resources import Resources
@@ -15,7 +15,7 @@ from provisioner.resources import Resources
 LONGEST_CHAIN = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Layer:
     """One file."""
 
@@ -26,7 +26,7 @@ class Layer:
     """Its mapping, without `extends`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Layers:
     """The named file first, then what it extends."""
 

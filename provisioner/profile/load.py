@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from provisioner.errors import Place, Problem, ProfileError, Severity
+from provisioner.frozen import frozen
 from provisioner.profile import fields, messages, rules
 from provisioner.profile.fields import Form, Forms
 from provisioner.profile.layers import Layer, host_path, read_layers
@@ -26,7 +26,7 @@ from provisioner.profile.yamlfile import Entry, Node
 from provisioner.resources import Resources
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LoadedProfile:
     """A profile without errors."""
 

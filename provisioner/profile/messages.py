@@ -6,13 +6,13 @@ Never shows an input value of a field that may hold a secret.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from provisioner.frozen import frozen
 from provisioner.profile import fields
 from provisioner.profile.fields import Form, Forms, Path
 from provisioner.profile.places import Finding
@@ -33,7 +33,7 @@ _MISMATCHES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Located:
     """An error with its path in the data; a union's branches are told apart by `branch`."""
 
@@ -247,10 +247,10 @@ def _type_hint(forms: Forms, value: Any) -> str | None:
 def _purpose(model: type[BaseModel], path: Path) -> str | None:
     """The first sentence of the field's description."""
     key = path[-1] if path else None
-    found = fields.field(fields.at(model, path[:-1]), key) if isinstance(key, str) else None
-    if found is None or not found.description:
+    found = fields.description(fields.at(model, path[:-1]), key) if isinstance(key, str) else None
+    if found is None:
         return None
-    sentence = " ".join(found.description.split()).split(". ")[0].rstrip(".")
+    sentence = " ".join(found.split()).split(". ")[0].rstrip(".")
     return f"{key}: {sentence}"
 
 

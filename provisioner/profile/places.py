@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from provisioner.errors import Place, Problem, Severity
+from provisioner.frozen import frozen
 from provisioner.profile.fields import Path
 from provisioner.profile.yamlfile import Node
 
 LONGEST_MESSAGE = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """A problem that knows its path and not yet its place."""
 
@@ -25,7 +25,7 @@ class Finding:
     """Point to the key and not to what stands behind it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Places:
     """Every place of a merged profile."""
 

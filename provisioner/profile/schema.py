@@ -7,8 +7,11 @@ and null takes a key away. `provisioner.schema.json` is its output.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+from provisioner.profile.docstrings import docstrings
+from provisioner.profile.fields import models
 from provisioner.profile.model import Profile
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -26,6 +29,8 @@ def schema() -> dict[str, Any]:
     """JSON Schema, draft 2020-12, of a profile's file."""
     made = Profile.model_json_schema(mode="validation")
     definitions: dict[str, Any] = made.pop("$defs")
+    for model in models(Profile):
+        _describe(made if model is Profile else definitions[model.__name__], docstrings(model))
     in_lists = _item_models(made, definitions)
     for name, definition in definitions.items():
         _open(definition, keep_required=name in in_lists)
@@ -42,6 +47,11 @@ def schema() -> dict[str, Any]:
 def schema_text() -> str:
     """The schema as its file has it."""
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _describe(model: dict[str, Any], texts: Mapping[str, str]) -> None:
+    for name, text in texts.items():
+        model["properties"][name] = {"description": text, **model["properties"][name]}
 
 
 def _item_models(root: dict[str, Any], definitions: dict[str, Any]) -> frozenset[str]:

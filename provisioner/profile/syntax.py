@@ -7,8 +7,10 @@ from typing import Any
 
 import yaml
 
+from provisioner.frozen import frozen
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@frozen
 class SyntaxFault:
     """What is wrong and where; `mark` is PyYAML's, or None where it does not say."""
 

@@ -17,6 +17,7 @@ import yaml
 from yaml.reader import Reader
 
 from provisioner.errors import Place, Problem
+from provisioner.frozen import frozen
 from provisioner.profile.syntax import explain
 from provisioner.profile.veil import veiled_lines
 
@@ -45,7 +46,7 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e
 Scalar = str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Mark:
     """A position in a text, counted from 0."""
 
@@ -58,7 +59,7 @@ def mark_of(mark: Any) -> Mark:
     return Mark() if mark is None else Mark(line=mark.line, column=mark.column)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Node:
     """A value with its place."""
 
@@ -66,7 +67,7 @@ class Node:
     place: Place
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry:
     """A key of a mapping with its place, and what stands behind it."""
 
@@ -74,7 +75,7 @@ class Entry:
     node: Node
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Document:
     """What could be read of a file, and what was wrong with it."""
 
@@ -198,7 +199,7 @@ class _Builder:
 
     place: Callable[..., Place]
     problems: list[Problem] = field(default_factory=list)
-    mark: Mark = Mark()
+    mark: Mark = field(default_factory=Mark)
     count: int = 0
     anchors: dict[str, tuple[Node, int]] = field(default_factory=dict)
     events: Iterator[yaml.Event] = field(default_factory=lambda: iter(()))

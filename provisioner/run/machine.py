@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Literal
 
 from provisioner.errors import FailedError, HostError, InterruptedByUser, RefusedError
+from provisioner.frozen import frozen
 from provisioner.plan.model import MachinePlan, differences, digest
 from provisioner.ports import DomainState
 from provisioner.run.execute import execute, finish, roll_back
@@ -28,7 +29,7 @@ class Outcome(StrEnum):
     NOTHING = "nothing to do"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class UpOptions:
     """Switches of `up`."""
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from provisioner.errors import FailedError, GuestError, InterruptedByUser
+from provisioner.frozen import frozen
 from provisioner.guest.firmware import Verdict
 from provisioner.guest.listener import STAGES, Listener
 from provisioner.guest.protocol import Frame
@@ -54,7 +53,7 @@ _VERDICTS: dict[Verdict, tuple[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Guest:
     """A guest that is being installed, and when it was started (monotonic seconds)."""
 

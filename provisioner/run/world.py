@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from provisioner.frozen import frozen
 from provisioner.ports import Clock, Console, Hypervisor, SecretStore, SerialLog
 from provisioner.quoting import ENCODINGS
 from provisioner.secret import SecretSlot
 from provisioner.store.machine import MachineStore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class World:
     """What a run may touch, for one machine."""
 

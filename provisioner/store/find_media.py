@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from provisioner.errors import MediaError, Place, Problem, Severity
+from provisioner.frozen import frozen
 from provisioner.profile.media_query import MediaQuery
 from provisioner.store.library import Entry, Library, Standing
 
 _MOST_SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Found:
     """A medium, the file it is in now, and what has happened to that file since it was added."""
 

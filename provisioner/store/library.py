@@ -13,13 +13,14 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from provisioner.errors import FailedError, HostError, MediaError, UsageError
+from provisioner.frozen import frozen
 from provisioner.image.output import replacing
 from provisioner.media.facts import MediaFacts, MediaKind
 from provisioner.media.inspect import inspect
@@ -48,7 +49,7 @@ class Standing(StrEnum):
     MISSING = "missing"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Entry:
     """One medium. `facts` is `media.members.facts_members` of it, at the time it was added."""
 

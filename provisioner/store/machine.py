@@ -12,12 +12,13 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from provisioner.errors import FailedError, HostError
+from provisioner.frozen import frozen
 from provisioner.store.journal import Journal
 
 FORMAT = 1
@@ -36,7 +37,7 @@ class Phase(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Forward:
     """A loopback port of the host that leads to a port of the guest."""
 
@@ -45,7 +46,7 @@ class Forward:
     host_port: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Generation:
     """One incarnation of a machine: `up --replace` makes the next.
 
@@ -62,7 +63,7 @@ class Generation:
     intent: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class MachineState:
     """What `state.json` says. `previous` is kept by `--replace` until the new one is ready."""
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from provisioner.frozen import frozen
 
 FILE = "timeline.jsonl"
 
@@ -28,7 +30,7 @@ class Origin(StrEnum):
     """We did or saw it ourselves: started, ejected, screenshot, gap."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Moment:
     """One event. `at` in seconds since 1970, by the host's clock; `members` as JSON holds them.
 

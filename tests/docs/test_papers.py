@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from provisioner import __version__
-from provisioner.cli.main import COMMANDS, build_parser
+from provisioner.cli.parser import COMMANDS, build_parser
 from provisioner.errors import ProfileError
 from provisioner.profile.load import LoadedProfile, load_profile
 from provisioner.resources import Resources, shipped_folder

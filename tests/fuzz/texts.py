@@ -8,7 +8,7 @@ from pathlib import Path
 
 import provisioner
 from provisioner.answers.lint import Purpose, lint, target
-from provisioner.answers.settings import components_of, read_table
+from provisioner.answers.settings import read_table
 from provisioner.disc.manifest import FORMAT, read_manifest
 from provisioner.disc.sectors import SectorMap, Status, parse_map
 from provisioner.profile.load import load_profile
@@ -115,7 +115,7 @@ def text_targets(folder: Path) -> Mapping[str, Callable[[bytes], object]]:
 
     return {
         "profile": profile,
-        "table": lambda data: components_of(read_table(data)),
+        "table": lambda data: read_table(data.decode("utf-8", "replace")),
         "lint": linted,
         "manifest": lambda data: read_manifest(written("manifest", data), "a.iso"),
         "sectors": sectors,

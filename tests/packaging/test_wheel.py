@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from provisioner import __version__
-from provisioner.cli.main import COMMANDS
+from provisioner.cli.parser import COMMANDS
 from tests.docs.sandbox import NODE, Discs, make_discs
 
 PROJECT = Path(__file__).resolve().parents[2]

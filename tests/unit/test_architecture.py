@@ -12,8 +12,19 @@ import pytest
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGE = PROJECT / "provisioner"
 
+FOUNDATION = (
+    "errors",
+    "frozen",
+    "secret",
+    "quoting",
+    "tree",
+    "templating",
+    "ports",
+    "ownership",
+)
+
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "secret", "quoting", "tree", "templating", "ports", "ownership"}),
+    frozenset(FOUNDATION),
     frozenset({"resources"}),
     frozenset({"profile"}),
     frozenset({"media"}),
@@ -31,7 +42,6 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 """Rooms, from the one everybody may use to the one nobody may. Not every room is open yet."""
 
-FOUNDATION = ("errors", "secret", "quoting", "tree", "templating", "ports", "ownership")
 ENTRY_POINTS = frozenset({"provisioner", "provisioner.__main__"})
 
 DOORS: dict[str, frozenset[str]] = {
@@ -52,6 +62,8 @@ DOORS: dict[str, frozenset[str]] = {
     "mfusepy": frozenset({"provisioner.host.mount"}),
     "rich": frozenset({"provisioner.cli.console"}),
     "argcomplete": frozenset({"provisioner.cli.completion"}),
+    "zstandard": frozenset({"provisioner.usb.raw_packed"}),
+    "jeepney": frozenset({"provisioner.host.udisks"}),
 }
 """Each third-party library and the only module, or room, that may know it."""
 

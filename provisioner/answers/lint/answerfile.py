@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from provisioner.answers import settings
 from provisioner.answers.lint.document import Element
 from provisioner.answers.lint.targets import Target
+from provisioner.frozen import frozen
 
 Firmware = Literal["bios", "uefi"]
 
@@ -24,7 +24,7 @@ PASSES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Purpose:
     """What the caller knows about where the file will be used; None where it does not."""
 
@@ -40,7 +40,7 @@ class Purpose:
         return self.windows is not None and self.windows.build >= build
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Block:
     """One `component` element in its pass."""
 
@@ -52,10 +52,10 @@ class Block:
     @property
     def known(self) -> settings.Component | None:
         """What the reference says about this component."""
-        return settings.components().get(self.name.lower())
+        return settings.component(self.name.lower())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class AnswerFile:
     """A document whose root is an answer file's."""
 

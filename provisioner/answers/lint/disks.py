@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from provisioner.answers.lint.answerfile import AnswerFile
 from provisioner.answers.lint.document import Element
 from provisioner.answers.lint.findings import Finding, error, note, warning
 from provisioner.answers.lint.targets import WINDOWS_11
+from provisioner.frozen import frozen
 
 _TYPE_ID = re.compile(r"0x[0-9A-Fa-f]{2}|\{?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}?")
 _GUID = re.compile(r"\{?[0-9A-Fa-f]{8}-")
 RUNS_ON_GPT = ("efi", "msr")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Disk:
     """One `Disk`: what is created on it, and what is modified, by PartitionID."""
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from provisioner.answers.lint.findings import Finding
 from provisioner.errors import Severity
+from provisioner.frozen import frozen
 
 LARGEST = 4 * 1024 * 1024
 """Answer files with scripts in them reach a few hundred KiB."""
@@ -35,7 +35,7 @@ _SAVE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Decoded:
     """The text from the declaration on, how many characters stood before it, and the findings."""
 

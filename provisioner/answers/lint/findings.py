@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from provisioner.answers.lint.document import Element
 from provisioner.errors import Severity
+from provisioner.frozen import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Finding:
     """Lines and columns count from 1. The message never holds a value that may be a secret."""
 

@@ -208,7 +208,7 @@ def _identity(element: Element) -> Iterator[Finding]:
 
 
 def _unknown(element: Element, name: str) -> Finding:
-    names = {key: component.name for key, component in settings.components().items()}
+    names = settings.component_names()
     candidates = {**names, **{key.removeprefix(PREFIX.lower()): n for key, n in names.items()}}
     close = _close(name.lower(), tuple(candidates))
     if close is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from provisioner.frozen import frozen
 
 WINDOWS_10 = 10240
 WINDOWS_11 = 22000
@@ -12,7 +13,7 @@ CONX = 26100
 """24H2 and Server 2025: the new Setup (windows-setup.md §3.10)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Target:
     """One Windows. `build` is the newest build of that name."""
 

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from provisioner.cli.session import Session
     from provisioner.profile.load import LoadedProfile
 
-HELP = "write the answer disc and the boot overlay into a folder"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `build`."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from provisioner.cli.session import Session
     from provisioner.errors import Problem
 
-HELP = "find mistakes in a profile before anything boots"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `check`."""

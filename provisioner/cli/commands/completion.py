@@ -17,8 +17,6 @@ from provisioner.cli.completion import script
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
-HELP = "print the completion script of a shell"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `completion`."""

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from provisioner.cli.config import Setting, Value
     from provisioner.cli.session import Session
 
-HELP = "show or change the defaults for all machines"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `config`."""

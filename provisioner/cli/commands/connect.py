@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from provisioner.run.world import World
     from provisioner.store.machine import MachineState
 
-HELP = "open a machine's screen, Remote Desktop or SSH"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `connect`."""

@@ -11,8 +11,6 @@ from provisioner.cli.options import connect_option, machine_name
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
-HELP = "remove a machine with its disks"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `delete`."""

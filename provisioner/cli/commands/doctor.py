@@ -10,8 +10,6 @@ from provisioner.cli.options import connect_option
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
-HELP = "see whether this host can run machines"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `doctor`."""

@@ -10,8 +10,6 @@ from provisioner.cli.options import connect_option, machine_name
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
-HELP = "shut a machine down and keep everything"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `down`."""

@@ -12,8 +12,6 @@ from provisioner.cli.options import common_options, connect_option, machine_name
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
-HELP = "attach or eject a disc of a machine"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `drive`."""

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from provisioner.cli.session import Session
     from provisioner.media.layout import Layout
 
-HELP = "tell what an ISO, a stick image or a WIM file holds"
 IN_TERMINAL = "-"
 
 

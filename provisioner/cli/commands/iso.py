@@ -14,7 +14,6 @@ from provisioner.cli.options import common_options
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
-HELP = "make, read, compare and write disc images"
 VERBS = (
     "create",
     "ls",

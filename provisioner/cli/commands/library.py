@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from provisioner.cli.session import Session
     from provisioner.store.library import Entry, Library, Progress
 
-HELP = "remember discs by what is on them"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """The verbs of `library`."""

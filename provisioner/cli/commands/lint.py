@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from provisioner.cli.session import Session
     from provisioner.errors import Problem
 
-HELP = "check answer files as Windows Setup would read them"
 STANDARD_INPUT = "-"
 
 

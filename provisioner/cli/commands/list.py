@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
-HELP = "list machines, or profiles"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `list`."""

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from provisioner.cli.session import Session
     from provisioner.errors import Problem
 
-HELP = "write a profile by answering a few questions"
 
 ABOUT_DRIVERS = ("media.driver", "media.agent", "media.not-drivers")
 """Rules that a driver disc can break: one that does is not worth stopping for."""

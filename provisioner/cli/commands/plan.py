@@ -13,8 +13,6 @@ from provisioner.cli.options import connect_option, profile_options
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
-HELP = "show what `up` would do, step by step"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `plan`."""

@@ -12,8 +12,6 @@ from provisioner.cli.options import profile_options
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
-HELP = "write the answer files into a folder"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `render`."""

@@ -13,8 +13,6 @@ from provisioner.cli.options import output_file
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
-HELP = "print the JSON Schema of profiles"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `schema`."""

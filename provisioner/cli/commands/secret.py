@@ -11,8 +11,6 @@ from provisioner.cli.options import machine_name
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
-HELP = "print the generated password of a user"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `secret`."""

@@ -11,8 +11,6 @@ from provisioner.cli.options import connect_option, machine_name
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
-HELP = "show how a machine is doing"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `status`."""

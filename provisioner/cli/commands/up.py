@@ -13,8 +13,6 @@ from provisioner.cli.options import connect_option, profile_options
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
-HELP = "make the machine and wait until it is ready"
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `up`."""

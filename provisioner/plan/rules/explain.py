@@ -8,12 +8,12 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
 from provisioner.errors import Severity, UsageError
+from provisioner.frozen import frozen
 from provisioner.plan.rules.force import can_be_forced
 
 PARTS = ("profile", "plan", "lint", "other")
@@ -21,7 +21,7 @@ PARTS = ("profile", "plan", "lint", "other")
 PAGE = "docs/rules.md"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Explanation:
     """One rule. `severities` are those it can have, the usual one first."""
 

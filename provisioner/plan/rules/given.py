@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from provisioner.errors import Place, Problem
+from provisioner.frozen import frozen
 from provisioner.media.facts import MediaFacts
 
 GIB = 2**30
@@ -22,7 +22,7 @@ Places = Callable[[str], Place | None]
 """Where a dotted key of the profile was written, or None where it was not."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Media:
     """The discs of a profile, looked at."""
 

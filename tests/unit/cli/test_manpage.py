@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from provisioner.cli.config import SETTINGS
-from provisioner.cli.main import COMMANDS
+from provisioner.cli.parser import COMMANDS
 from tools.manpage import PAGE, manpage
 
 

@@ -1,0 +1,113 @@
+"""A stream's blocks as aligned chunks in a few buffers that are used again and again.
+
+Chunks never cross a multiple of 4 MiB, nor the end of the first MiB, so that the same image always
+has the same chunks: what is written, and what is read back, in the same pieces.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from provisioner.errors import FailedError
+from provisioner.host.disk import BLOCK
+from provisioner.usb.spans import MIB, SECTOR
+from provisioner.usb.stream import Stream
+
+HEAD = MIB
+"""What is written last."""
+
+
+class Buffers:
+    """A few page-aligned buffers of 4 MiB; whoever wants one more waits."""
+
+    def __init__(self, count: int) -> None:
+        self._free: queue.SimpleQueue[mmap.mmap] = queue.SimpleQueue()
+        for _ in range(count):
+            self._free.put(mmap.mmap(-1, BLOCK))
+
+    def take(self) -> mmap.mmap:
+        """One that nobody uses."""
+        return self._free.get()
+
+    def give(self, buffer: mmap.mmap) -> None:
+        """Back."""
+        self._free.put(buffer)
+
+
+@dataclass(slots=True, eq=False)
+class Chunk:
+    """A run of bytes in a buffer, which goes back when the last of `users` is done with it."""
+
+    offset: int
+    length: int
+    buffer: mmap.mmap
+    buffers: Buffers
+    users: int = 1
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def data(self) -> memoryview:
+        """The bytes, as long as it is in use."""
+        return memoryview(self.buffer)[: self.length]
+
+    def done(self) -> None:
+        """One user less."""
+        with self._lock:
+            self.users -= 1
+            last = self.users == 0
+        if last:
+            self.buffers.give(self.buffer)
+
+
+def chunks(stream: Stream, buffers: Buffers) -> Iterator[Chunk]:
+    """The whole stream. FailedError where it breaks its own promises, or its source fails."""
+    current: Chunk | None = None
+    end = 0
+    try:
+        for offset, data in stream.blocks():
+            view = memoryview(data).cast("B")
+            if offset < end or offset % SECTOR or len(view) % SECTOR:
+                raise FailedError(f"the image gave a block out of place, at byte {offset}")
+            end = offset + len(view)
+            if end > stream.size:
+                raise FailedError(f"the image is longer than it said, at byte {offset}")
+            while view:
+                if current is not None and (
+                    current.offset + current.length != offset or not _room(current)
+                ):
+                    ready, current = current, None
+                    yield ready
+                if current is None:
+                    current = Chunk(offset=offset, length=0, buffer=buffers.take(), buffers=buffers)
+                count = min(_room(current), len(view))
+                at = current.length
+                current.buffer[at : at + count] = view[:count]
+                current.length += count
+                offset += count
+                view = view[count:]
+        if current is not None:
+            ready, current = current, None
+            yield ready
+    finally:
+        if current is not None:
+            current.done()
+
+
+def _room(chunk: Chunk) -> int:
+    end = chunk.offset + chunk.length
+    if chunk.offset < HEAD:
+        return HEAD - end
+    return (chunk.offset // BLOCK + 1) * BLOCK - end
+
+
+def hashed(chunk: Chunk) -> bytes:
+    """SHA-256 of a chunk, which is done with it then."""
+    try:
+        return hashlib.sha256(chunk.data).digest()
+    finally:
+        chunk.done()

@@ -1,0 +1,213 @@
+"""Writes one stream to several sticks: read once, hashed beside, written by a thread each.
+
+The first MiB goes last, its first sector last of all, so that a stick that is not whole never
+looks as if it were. What was accepted by the slowest device is what progress counts.
+"""
+
+from __future__ import annotations
+
+import errno
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from provisioner.errors import FailedError, ProvisionerError
+from provisioner.usb.capsule import Capsule
+from provisioner.usb.chunks import HEAD, Buffers, Chunk, chunks, hashed
+from provisioner.usb.device import Device
+from provisioner.usb.devices import Disk
+from provisioner.usb.spans import SECTOR
+from provisioner.usb.stream import Stream
+
+QUEUE = 4
+"""Chunks that wait for a device (facts iso-usb §8.4)."""
+TRIES = 4
+"""Of a write that fails; transient errors of readers go away (facts iso-usb §1.5)."""
+
+Progress = Callable[[str, int, int], None]
+
+_GONE = frozenset({errno.ENODEV, errno.ENXIO, errno.ENOMEDIUM, errno.ESHUTDOWN, errno.EBADF})
+_PROTECTED = frozenset({errno.EROFS, errno.EPERM, errno.EACCES})
+_FULL = frozenset({errno.ENOSPC, errno.EFBIG})
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What stands, or should stand, at a place: SHA-256 of `length` bytes."""
+
+    offset: int
+    length: int
+    digest: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Target:
+    """One stick on its way. `present` says whether its disk is still there, as sysfs sees it."""
+
+    disk: Disk
+    device: Device
+    capsule: Capsule | None = None
+    present: Callable[[], bool] = lambda: True
+    pause: Callable[[float], None] = lambda seconds: None
+    accepted: int = 0
+    failure: BaseException | None = None
+    queue: queue.Queue[Chunk | None] = field(default_factory=lambda: queue.Queue(QUEUE))
+
+
+def write_stream(
+    stream: Stream, targets: Sequence[Target], progress: Progress, *, label: str = "writing"
+) -> tuple[Range, ...]:
+    """Writes everything and returns what must now stand on each stick.
+
+    A stick that fails keeps its `failure` and drops out; FailedError only where the source fails,
+    or all sticks did. On any exception, Ctrl-C as well, no stick has its first sector.
+    """
+    buffers = Buffers(QUEUE + 3)
+    ranges: list[tuple[int, int, Future[bytes]]] = []
+    head: list[tuple[int, bytes]] = []
+    writers = [
+        threading.Thread(target=_writer, args=(target, stream), daemon=True) for target in targets
+    ]
+    for writer in writers:
+        writer.start()
+    stopped = threading.Event()
+    with ThreadPoolExecutor(1) as hasher:
+        try:
+            for chunk in chunks(stream, buffers):
+                chunk.users = 1 + len(targets)
+                ranges.append((chunk.offset, chunk.length, hasher.submit(hashed, chunk)))
+                if chunk.offset < HEAD:
+                    head.append((chunk.offset, bytes(chunk.data)))
+                    for _ in targets:
+                        chunk.done()
+                else:
+                    for target in targets:
+                        target.queue.put(chunk)
+                _report(progress, label, targets, stream)
+                if all(target.failure is not None for target in targets):
+                    break
+        except BaseException as err:
+            stopped.set()
+            for target in targets:
+                target.failure = target.failure or err
+            raise
+        finally:
+            for target in targets:
+                target.queue.put(None)
+            for writer in writers:
+                while writer.is_alive():
+                    writer.join(0.25)
+                    if not stopped.is_set():
+                        _report(progress, label, targets, stream)
+    for target in [one for one in targets if one.failure is None]:
+        _finish(target, head, stream)
+    _report(progress, label, targets, stream)
+    return tuple(Range(offset, length, digest.result()) for offset, length, digest in ranges)
+
+
+def _report(progress: Progress, label: str, targets: Sequence[Target], stream: Stream) -> None:
+    alive = [target.accepted for target in targets if target.failure is None]
+    if alive:
+        progress(label, min(alive), stream.used)
+
+
+def _writer(target: Target, stream: Stream) -> None:
+    """Writes what comes, until None; after a failure it only empties the queue."""
+    while (chunk := target.queue.get()) is not None:
+        try:
+            if target.failure is None:
+                _expire(target, chunk.offset, chunk.length)
+                _write(target, chunk.offset, chunk.data, stream)
+        except BaseException as err:  # told by the main thread, which alone talks to people
+            target.failure = err
+        finally:
+            chunk.done()
+    try:
+        if target.failure is None:
+            target.device.flush()
+    except OSError as err:
+        target.failure = device_error(err, target, None, stream)
+
+
+def _expire(target: Target, offset: int, length: int) -> None:
+    capsule = target.capsule
+    if capsule is not None and not capsule.holds(offset, length):
+        capsule.expire()
+
+
+def _finish(target: Target, head: Sequence[tuple[int, bytes]], stream: Stream) -> None:
+    """The first MiB, its first sector last, each part on the medium before the next begins."""
+    try:
+        first = b""
+        for offset, data in head:
+            if offset == 0:
+                first, data, offset = data[:SECTOR], data[SECTOR:], SECTOR
+            _expire(target, offset, len(data))
+            _write(target, offset, data, stream)
+        target.device.flush()
+        if first:
+            _write(target, 0, first, stream)
+            target.device.flush()
+    except OSError as err:
+        target.failure = device_error(err, target, None, stream)
+    except ProvisionerError as err:
+        target.failure = err
+
+
+def _write(target: Target, offset: int, data: bytes | memoryview, stream: Stream) -> None:
+    """All of it, trying again what may be a hiccup. FailedError in words."""
+    view = memoryview(data)
+    tries = TRIES
+    while view:
+        try:
+            taken = target.device.write(offset, view)
+            if taken == 0:
+                raise OSError(errno.ENOSPC, "nothing more is taken")
+            taken = taken // SECTOR * SECTOR
+            if not taken:
+                raise OSError(errno.EIO, "less than a sector was taken")
+        except OSError as err:
+            tries -= 1
+            lasting = err.errno in _GONE | _PROTECTED | _FULL or not target.present()
+            if lasting or not tries:
+                raise device_error(err, target, offset, stream) from err
+            target.pause(0.5)
+            continue
+        target.accepted += taken
+        offset += taken
+        view = view[taken:]
+        tries = TRIES
+
+
+def device_error(
+    err: OSError, target: Target, offset: int | None, stream: Stream | None
+) -> FailedError:
+    """What a failing write or flush means."""
+    name = f"{target.disk.node} ({target.disk.title})"
+    at = f" at byte {offset}" if offset is not None else ""
+    if err.errno in _GONE or not target.present():
+        return FailedError(
+            f"{name} disappeared{at}",
+            hint="it was unplugged, or its reader reset; plug it in again, at another port, and "
+            "write it again",
+        )
+    if err.errno in _PROTECTED:
+        return FailedError(
+            f"{name} became write-protected{at}",
+            hint="sticks do that when their flash is worn out; take another one",
+        )
+    if err.errno in _FULL:
+        return FailedError(
+            f"{name} shrank: it takes nothing more{at}, and said it has {target.disk.size} bytes",
+            hint="it is a fake or broken; `provisioner usb probe` measures it",
+        )
+    where = ""
+    if offset is not None and stream is not None:
+        place = stream.place(offset)
+        where = f", in {place.file or place.partition}"
+    return FailedError(
+        f"{name} does not take what is written{at}{where}: {err.strerror}",
+        hint="its flash or its reader is failing; try another port, then another stick",
+    )
