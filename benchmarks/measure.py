@@ -27,8 +27,7 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """Medians: seconds of wall clock and of CPU (children that were waited for included), and
-    the largest resident set of the command itself in bytes. It is an upper bound: the kernel counts
-    what the process that starts a command had at that moment."""
+    the largest resident set of the command itself in bytes."""
 
     wall: float
     cpu: float
@@ -91,7 +90,8 @@ def _once(argv: Sequence[str], environment: Mapping[str, str]) -> Timing:
     process.returncode = os.waitstatus_to_exitcode(status)
     process.stderr.close()
     if process.returncode:
-        raise RuntimeError(f"{' '.join(argv)[:300]}: {complaints.decode(errors='replace')[-500:]}")
+        told = complaints.decode(errors="replace")[-500:]
+        raise RuntimeError(f"{' '.join(argv)[:300]}: {told}")
     cpu = usage.ru_utime + usage.ru_stime
     return Timing(wall=wall, cpu=cpu, peak=usage.ru_maxrss * 1024)
 

@@ -84,19 +84,15 @@ class Component:
 
 def table() -> Mapping[tuple[str, str], Setting]:
     """Every row by component (lower case: real files vary it) and path as the reference has it."""
-    return MappingProxyType(read_table(_text().encode()))
+    return MappingProxyType(read_table(_text()))
 
 
 def _text() -> str:
     return files(__package__).joinpath("unattend-settings.tsv").read_text(encoding="utf-8")
 
 
-def read_table(data: bytes) -> dict[tuple[str, str], Setting]:
-    """The rows of a table, UTF-8; SettingsTableError with the line of the first bad one."""
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise SettingsTableError("the settings table is not UTF-8") from error
+def read_table(text: str) -> dict[tuple[str, str], Setting]:
+    """The rows of a table; SettingsTableError with the line of the first bad one."""
     settings: dict[tuple[str, str], Setting] = {}
     header_seen = False
     for number, line in enumerate(text.splitlines(), start=1):

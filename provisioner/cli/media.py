@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from provisioner.errors import MediaError, Problem, UsageError
 from provisioner.media.facts import MediaFacts
 from provisioner.plan.rules.given import Media, Places
-from provisioner.profile import model
-from provisioner.profile.media_query import MediaQuery
-from provisioner.store.find_media import remark, resolve
-from provisioner.store.known_media import KnownMedia
-from provisioner.store.library import Library, folder_of
+
+if TYPE_CHECKING:
+    from provisioner.profile import model
+    from provisioner.profile.media_query import MediaQuery
 
 
-def look(wanted: model.Media, *, library: Path, known: KnownMedia, places: Places) -> Media:
-    """What is on the discs. `library` is the folder of everything that is remembered, `known`
-    what was on discs when they were last looked at.
+def look(
+    wanted: model.Media,
+    inspect: Callable[[Path], MediaFacts],
+    *,
+    library: Path,
+    places: Places,
+) -> Media:
+    """What is on the discs. `library` is the folder of everything that is remembered.
 
     UsageError without an install disc; MediaError, with the place in the profile, where the
     library has none that fits, and where a file is not what it should be.
@@ -30,13 +36,16 @@ def look(wanted: model.Media, *, library: Path, known: KnownMedia, places: Place
 
     def disc(asked: str | MediaQuery, key: str) -> MediaFacts:
         if isinstance(asked, str):
-            return known.inspect(Path(asked))
+            return inspect(Path(asked))
+        from provisioner.store.find_media import remark, resolve
+        from provisioner.store.library import Library, folder_of
+
         try:
             found = resolve(Library(folder_of(library)), asked)
         except MediaError as err:
             raise MediaError(err.message, hint=err.hint, place=places(key)) from err
         remarks.extend(remark(found, places(key)))
-        return known.inspect(found.path)
+        return inspect(found.path)
 
     drivers = disc(wanted.drivers, "media.drivers") if wanted.drivers is not None else None
     install = disc(wanted.install, "media.install")

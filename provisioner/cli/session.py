@@ -144,8 +144,8 @@ class Session:
 
         return look(
             loaded.profile.media,
+            KnownMedia(self.environment.cache / "media").inspect,
             library=self.environment.state,
-            known=KnownMedia(self.environment.cache / "media"),
             places=places(loaded),
         )
 

@@ -67,7 +67,7 @@ def resume(plan: MachinePlan, world: World, state: MachineState, wanted: Mapping
             at=world.clock.now(),
             event="resumed",
             origin=Origin.HOST,
-            members={"step": state.failed_step},
+            members={"step": state.failed_step, "elapsed": 0.0},
         )
     )
     world.console.say(f"{plan.name} goes on with step {state.failed_step}")

@@ -51,6 +51,7 @@ class Moment:
     `failed` (`stage`, `message`), `ready`, `reboot`, `progress` (`stage`, `done`, `total` or None,
     `rate` in bytes per second), `screen` (`file`, relative to the machine's folder; `stage`),
     `stalled` (`stage`, `seconds`, `looked_at`), `gap` (`reason`), `agent` (`system`), `ejected`,
+    `resumed` (`step`), `result` (`step`, `name`, `text`),
     `ended` (`outcome`: `ready`, `failed`, `stopped` or `detached`; `message`).
     """
 

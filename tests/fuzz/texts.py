@@ -115,7 +115,7 @@ def text_targets(folder: Path) -> Mapping[str, Callable[[bytes], object]]:
 
     return {
         "profile": profile,
-        "table": lambda data: read_table(data),
+        "table": lambda data: read_table(data.decode("utf-8", "replace")),
         "lint": linted,
         "manifest": lambda data: read_manifest(written("manifest", data), "a.iso"),
         "sectors": sectors,

@@ -367,4 +367,4 @@ def test_the_table_is_whole() -> None:
 )
 def test_a_damaged_table_is_told(text: str) -> None:
     with pytest.raises(SettingsTableError):
-        read_table(text.encode())
+        read_table(text)
