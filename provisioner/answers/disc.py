@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from provisioner.answers import drivers as driver_files
-from provisioner.answers import keys, layout, locale, logon, steps, windows
+from provisioner.answers import guest_settings, keys, layout, locale, logon, steps, windows
 from provisioner.answers.serialise import serialise
 from provisioner.errors import MediaError, Problem, Severity
 from provisioner.media.facts import Edition, MediaFacts
@@ -103,6 +103,7 @@ def compose(
     if drivers is not None and virtual:
         taken = driver_files.collect(drivers, machine, edition)
     step_files = steps.files(profile.windows.steps)
+    inside = guest_settings.collect(profile)
     marker = f"provision/machine-{identity}"
 
     answers = windows.answer_context(
@@ -115,7 +116,12 @@ def compose(
         marker=marker.replace("/", "\\"),
     )
     script = windows.script_context(
-        profile, edition, autologon=autologon, steps=step_files, drivers=taken
+        profile,
+        edition,
+        autologon=autologon,
+        steps=step_files,
+        drivers=taken,
+        settings=inside.context,
     )
     answer_file = serialise(templates.render(ANSWER_TEMPLATE, answers), template=ANSWER_TEMPLATE)
     first_logon = templates.render(SCRIPT_TEMPLATE, script)
@@ -125,6 +131,7 @@ def compose(
         ("provision/first-logon.ps1", steps.script(first_logon.parts)),
         *((step.path, step.entry) for step in step_files),
         *(taken.entries if taken is not None else ()),
+        *inside.files,
     ]
     return AnswerDisc(
         tree=Tree(entries),

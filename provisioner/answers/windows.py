@@ -137,6 +137,7 @@ def script_context(
     autologon: Autologon,
     steps: tuple[StepFile, ...],
     drivers: DriverFiles | None,
+    settings: Mapping[str, Any],
 ) -> Mapping[str, Any]:
     """The variables of `windows/scripts/first-logon.ps1.j2`."""
     windows = profile.windows
@@ -150,6 +151,7 @@ def script_context(
         "steps": steps,
         "has_drivers": drivers is not None,
         "agent_installer": agent if has_agent else None,
+        "settings": settings,
         "winrm": windows.remote.winrm == "https",
         "enable_administrator": enabled and not server,
         "disable_administrator": server and not enabled,

@@ -18,6 +18,7 @@ STAGES = {
     "oobe": "accounts and first-run pages",
     "first-logon": "first logon",
     "drivers": "installing drivers",
+    "settings": "settings of Windows",
     "agent": "installing the guest agent",
     "cleanup": "removing secrets from the guest",
 }

@@ -20,7 +20,7 @@ from provisioner.quoting import ENCODINGS
 from provisioner.resources import Resources, shipped_folder
 from provisioner.secret import SecretSlot
 from provisioner.templating import Templates
-from provisioner.tree import Bytes, File, Slice, Text
+from provisioner.tree import Bytes, File, HostFile, Slice, Text
 from tests.golden.cases import METACHARACTERS, Case, cases
 
 GOLDEN = Path(__file__).with_name("answers")
@@ -80,6 +80,8 @@ def _listing(disc: AnswerDisc) -> str:
                     lines += [f"  slot {slot.name} {slot.encoding}" for slot in slots]
                 case Bytes(data=data):
                     lines.append(f"{path} {data!r}")
+                case HostFile(path=source, size=size):
+                    lines.append(f"{path} {size} bytes of {source.name}")
                 case Slice(image=image, offset=offset, length=length):
                     lines.append(f"{path} {length} bytes at {offset} of {image.name}")
     return "\n".join(lines) + "\n"
@@ -299,7 +301,7 @@ def test_every_model_of_a_profile_occurs() -> None:
         _models(case.profile, used)
     known = {
         model
-        for module in ("machine", "metal", "model", "windows")
+        for module in ("machine", "metal", "model", "settings", "windows")
         for model in vars(__import__(f"provisioner.profile.{module}", fromlist=["x"])).values()
         if isinstance(model, type)
         and issubclass(model, BaseModel)

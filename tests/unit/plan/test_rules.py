@@ -15,6 +15,7 @@ from tests.unit.plan.scene import SERVER, Scene, drivers, server_disc
 NEVER_FROM_HERE = {
     "media.build": "the library's queries: tests/unit/profile",
     "media.unsuitable": "the door for what the rules before it did not foresee",
+    "windows.large-files": "tests/unit/plan/test_settings.py, which makes them",
     "windows.language": "tests/unit/profile and tests/unit/answers/test_locale",
 }
 every_case = pytest.mark.parametrize(
