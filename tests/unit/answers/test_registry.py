@@ -38,14 +38,14 @@ def on_disc(case: str, name: str) -> bytes:
     return text.replace("\n", "\r\n").encode("utf-16")
 
 
-OWN: Mapping[tuple[str, str], Value] = {
-    (EXAMPLE, ""): ("REG_SZ", "the default value"),
-    (EXAMPLE, "Count"): ("REG_DWORD", 42),
-    (EXAMPLE, "Big"): ("REG_QWORD", 2**40),
-    (EXAMPLE, "List"): ("REG_MULTI_SZ", ("one", "zwei ü", "三")),
-    (EXAMPLE, 'a "quoted\\ name'): ("REG_SZ", 'a\nb "c" \\d ü'),
-    (EXAMPLE, "Place"): ("REG_EXPAND_SZ", "%SystemRoot%\\x"),
-    (EXAMPLE, "Bytes"): ("REG_BINARY", b"\x00\xff\x0a"),
+OWN: Mapping[str, Value] = {
+    "": ("REG_SZ", "the default value"),
+    "Count": ("REG_DWORD", 42),
+    "Big": ("REG_QWORD", 2**40),
+    "List": ("REG_MULTI_SZ", ("one", "zwei ü", "三")),
+    'a "quoted\\ name': ("REG_SZ", 'a\nb "c" \\d ü'),
+    "Place": ("REG_EXPAND_SZ", "%SystemRoot%\\x"),
+    "Bytes": ("REG_BINARY", b"\x00\xff\x0a"),
 }
 """The profile's own values below HKLM, written down here by hand."""
 
@@ -75,18 +75,19 @@ def imported(wine: Wine) -> Imported:
         wine.import_(on_disc(case, "user.reg"))
     wine.import_(on_disc("settings-server", "machine.reg"))
     text = "".join(wine.export(root) for root in ROOTS.values())
-    keys = frozenset(re.findall(r"(?m)^\[(.*)\]\r?$", text))
+    keys = frozenset(key.lower() for key in re.findall(r"(?m)^\[(.*)\]\r?$", text))
     return Imported(values=decoded(text), keys=keys)
 
 
 def test_values_of_the_profile(imported: Imported) -> None:
-    mine = {place: value for place, value in imported.values.items() if place[0] == EXAMPLE}
+    key = EXAMPLE.lower()
+    mine = {name: value for (path, name), value in imported.values.items() if path.lower() == key}
     assert mine == OWN
 
 
 def test_who_logs_on_first(imported: Imported) -> None:
-    key = "HKEY_CURRENT_USER\\Software\\Example"
-    assert imported.values[key, "Mine"] == ("REG_SZ", "who logs on first")
+    entry = Entry(root="HKCU", path="Software\\Example", name="Mine", type=None)
+    assert imported.value(entry) == ("REG_SZ", "who logs on first")
 
 
 @pytest.mark.parametrize("raw", [SERVER, CLIENT], ids=["server", "client"])
@@ -112,7 +113,7 @@ def test_the_page_file(imported: Imported) -> None:
 
 def test_a_key_alone(imported: Imported) -> None:
     key = "HKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Control\\Network\\NewNetworkWindowOff"
-    assert key in imported.keys
+    assert key.lower() in imported.keys
 
 
 def test_the_default_user_is_a_hive_of_its_own() -> None:

@@ -65,14 +65,19 @@ def decoded(text: str) -> Mapping[tuple[str, str], Value]:
         if heading := re.fullmatch(r"\[(.*)\]", line):
             key = heading[1]
         elif value := re.fullmatch(r'(?:@|"((?:[^"\\]|\\.)*)")=(.*)', line):
-            name = re.sub(r"\\(.)", r"\1", value[1] or "")
+            name = _unquoted(value[1] or "")
             found[key, name] = _value(value[2])
     return found
 
 
+def _unquoted(text: str) -> str:
+    """Wine also writes line breaks as backslash and letter."""
+    return re.sub(r"\\(.)", lambda found: {"n": "\n", "r": "\r"}.get(found[1], found[1]), text)
+
+
 def _value(text: str) -> Value:
     if plain := re.fullmatch(r'"((?:[^"\\]|\\.)*)"', text):
-        return "REG_SZ", re.sub(r"\\(.)", r"\1", plain[1])
+        return "REG_SZ", _unquoted(plain[1])
     if text.startswith("dword:"):
         return "REG_DWORD", int(text[6:], 16)
     number, digits = re.fullmatch(r"hex(?:\(([0-9a-f]+)\))?:(.*)", text).groups()  # type: ignore[union-attr]
