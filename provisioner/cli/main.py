@@ -33,6 +33,7 @@ COMMANDS = (
     "status",
     "list",
     "connect",
+    "audit",
     "drive",
     "secret",
     "config",

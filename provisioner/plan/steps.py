@@ -86,6 +86,16 @@ class RemoveAnswerDisc:
     file_name: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotatePassword:
+    """Give a user a new generated password by the guest agent; `secret` names its slot."""
+
+    name: str
+    user: str
+    secret: str
+    length: int
+
+
 Step = (
     WriteAnswerDisc
     | WriteBootOverlay
@@ -95,6 +105,7 @@ Step = (
     | PassBootPrompt
     | WaitReady
     | RemoveAnswerDisc
+    | RotatePassword
 )
 
 
@@ -119,6 +130,8 @@ def describe(step: Step) -> str:
             return f"wait until {_READY[when]}, at most {_duration(within)}"
         case RemoveAnswerDisc():
             return "eject the answer disc and delete it"
+        case RotatePassword(user=user):
+            return f"give {user} a new password"
         case _:
             assert_never(step)
 

@@ -266,6 +266,13 @@ RULES = (
     Rule(settings_rules.ssh_package, ("windows.remote.ssh",)),
     Rule(
         settings_rules.rotation,
-        ("windows.administrator", "media.drivers", "machine.ready.when", "metal"),
+        (
+            "windows.administrator",
+            "windows.users",
+            "windows.autologon",
+            "media.drivers",
+            "machine.ready.when",
+            "metal",
+        ),
     ),
 )

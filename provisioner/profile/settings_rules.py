@@ -11,6 +11,7 @@ from provisioner.profile.model import Profile
 from provisioner.profile.places import Finding
 from provisioner.profile.settings import PageFile, RegistryValue, RemoteDesktop
 from provisioner.profile.units import Duration
+from provisioner.profile.windows import Administrator, User
 from provisioner.secret import Generated
 
 SETTINGS: Path = ("windows", "settings")
@@ -150,23 +151,27 @@ def ssh_package(profile: Profile) -> Iterator[Finding]:
 
 
 def rotation(profile: Profile) -> Iterator[Finding]:
-    """What a new password by the guest agent needs."""
-    administrator = profile.windows.administrator
-    if not administrator.rotate:
-        return
-    if not isinstance(administrator.password, Generated):
-        problem = "only a generated password can be replaced by a new one"
-        hint = "windows.administrator.password: {generate: 20}"
-    elif profile.metal is not None:
-        problem, hint = "a physical PC has no guest agent", "leave rotate out"
-    elif (profile.machine.ready.when or "agent") != "agent" or profile.media.drivers is None:
-        problem = "the guest agent sets the new password, and this machine is not waited for it"
-        hint = "add media.drivers (virtio-win.iso), and use `machine.ready.when: agent`"
-    else:
-        return
-    yield Finding(
-        path=("windows", "administrator", "rotate"),
-        message=problem,
-        rule="windows.rotate",
-        hint=hint,
-    )
+    """What new passwords by the guest agent need."""
+    windows, ready = profile.windows, profile.machine.ready.when or "agent"
+    accounts: list[tuple[Path, str, Administrator | User]] = [
+        (("windows", "administrator"), "Administrator", windows.administrator),
+        *((("windows", "users", n), str(user.name), user) for n, user in enumerate(windows.users)),
+    ]
+    logon = windows.autologon
+    for path, name, account in accounts:
+        if not account.rotate:
+            continue
+        if not isinstance(account.password, Generated):
+            problem = "only a generated password can be replaced by a new one"
+            hint = "password: {generate: 20}"
+        elif profile.metal is not None:
+            problem, hint = "a physical PC has no guest agent", "leave rotate out"
+        elif ready != "agent" or profile.media.drivers is None:
+            problem = "the guest agent sets the new password, and nobody waits for it here"
+            hint = "add media.drivers (virtio-win.iso), and use `machine.ready.when: agent`"
+        elif logon is not None and logon.times > 1 and logon.user.lower() == name.lower():
+            problem = f"{name} is logged on {logon.times} times with the password that is replaced"
+            hint = "autologon once, or leave rotate out"
+        else:
+            continue
+        yield Finding(path=(*path, "rotate"), message=problem, rule="windows.rotate", hint=hint)

@@ -74,6 +74,9 @@ class User(ProfileModel):
     """Local groups, by their English names."""
     password: SecretValue
     """The password."""
+    rotate: bool = False
+    """Give it a new generated password by the guest agent as soon as the machine is ready. Needs
+    a `{generate: N}` password."""
 
 
 class Autologon(ProfileModel):

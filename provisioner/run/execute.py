@@ -16,6 +16,7 @@ from provisioner.plan.model import MachinePlan
 from provisioner.plan.steps import (
     PassBootPrompt,
     RemoveAnswerDisc,
+    RotatePassword,
     StartDomain,
     WaitReady,
     describe,
@@ -27,6 +28,9 @@ from provisioner.run.waiting import Guest
 from provisioner.run.world import World
 from provisioner.store.journal import Entry
 from provisioner.store.machine import Phase
+
+GOES_ON = WaitReady | PassBootPrompt | RemoveAnswerDisc | RotatePassword
+"""Steps with a machine that is there: what ends them ends only the watching."""
 
 RESUMED_GRACE = 120.0
 """Seconds that `up` waits at least when it takes up an installation again."""
@@ -67,7 +71,7 @@ def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool)
                 roll_back(world)
             raise
         except KeyboardInterrupt as err:
-            if isinstance(step, WaitReady | PassBootPrompt | RemoveAnswerDisc):
+            if isinstance(step, GOES_ON):
                 raise InterruptedByUser(
                     f"{plan.name} goes on installing itself",
                     hint=f"`provisioner up` waits for it again, `provisioner delete {plan.name}` "
@@ -76,7 +80,7 @@ def execute(plan: MachinePlan, world: World, *, keep_failed: bool, detach: bool)
             roll_back(world)
             raise InterruptedByUser("interrupted; everything that was begun is undone") from err
         except BaseException:
-            if not isinstance(step, WaitReady | PassBootPrompt | RemoveAnswerDisc):
+            if not isinstance(step, GOES_ON):
                 roll_back(world)
             raise
     finish(world)
