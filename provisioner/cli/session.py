@@ -184,7 +184,7 @@ class Session:
 
     def generated_secret(self, name: str, user: str) -> KeptSecret:
         """A generated password of a machine; FailedError where there is none."""
-        from provisioner.host.secrets import kept_secret
+        from provisioner.host.secrets import kept_secret, secret_slot
 
         store = self.store(name)
         state = store.load()
@@ -379,11 +379,6 @@ class Session:
         if given:
             return Path(given)
         return default(uid=self.environment.uid, home=self.environment.home)
-
-
-def secret_slot(user: str) -> str:
-    """The name under which a user's generated password is kept."""
-    return "administrator" if user.casefold() == "administrator" else f"users.{user}"
 
 
 def _knock(world: World) -> None:

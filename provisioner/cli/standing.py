@@ -35,8 +35,7 @@ def status(world: World) -> dict[str, Any]:
 
 def ways_in(world: World) -> tuple[str, ...]:
     """How a person reaches the machine."""
-    from provisioner.cli.session import secret_slot
-    from provisioner.host.secrets import kept_secret
+    from provisioner.host.secrets import kept_secret, secret_slot
     from provisioner.store.machine import Phase
 
     state = world.store.load()

@@ -260,6 +260,11 @@ def kept_secret(
     return KeptSecret(value=first) if first is not None else None
 
 
+def secret_slot(user: str) -> str:
+    """The name under which a user's generated password is kept."""
+    return "administrator" if user.casefold() == "administrator" else f"users.{user}"
+
+
 def make_password(length: int, *, choose: Callable[[str], str] = secrets.choice) -> str:
     """Begins with a letter and holds all four classes that Windows counts."""
     while True:

@@ -228,6 +228,7 @@ def cases() -> tuple[Case, ...]:
             drivers=True,
             media={"drivers": "/iso/virtio-win.iso"},
             administrator={"password": {"generate": 20}, "rotate": True},
+            users=[{"name": "ops", "password": {"generate": 24}, "rotate": True}],
             settings=SERVER,
             remote=REMOTE,
         ),
