@@ -1,16 +1,19 @@
 """Files of this host that travel on the answer disc: which there are, and how large.
 
 They lie on the disc under numbers, so that no rule of its file systems about names and depths
-matters; `provision/files.json` says where each belongs. Contents are read by the writer.
+matters; `provision/files.json` says where each belongs, and its SHA-256: by that the guest knows
+that its copy is whole, and `up` that a file has changed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from provisioner.errors import HostError
@@ -35,6 +38,8 @@ class Source:
 
     path: Path
     size: int
+    modified: int
+    """Nanoseconds since 1970."""
     to: str
 
 
@@ -101,7 +106,7 @@ def _source(path: Path, status: os.stat_result, to: str) -> Source:
         raise HostFileError(
             f"{str(path)!a}: Windows can have no file of that name", hint="rename it"
         )
-    return Source(path=path, size=status.st_size, to=to)
+    return Source(path=path, size=status.st_size, modified=status.st_mtime_ns, to=to)
 
 
 def entries(files: Sequence[CopiedFile]) -> list[tuple[str, Entry]]:
@@ -111,7 +116,7 @@ def entries(files: Sequence[CopiedFile]) -> list[tuple[str, Entry]]:
         return []
     numbered = [(f"{FOLDER}/{number:05}", source) for number, source in enumerate(sources, start=1)]
     index = [
-        {"file": path.rpartition("/")[2], "to": source.to, "bytes": source.size}
+        {"file": path.rpartition("/")[2], "to": source.to, "sha256": _digest(source)}
         for path, source in numbered
     ]
     text = json.dumps(index, indent=0, ensure_ascii=True) + "\n"
@@ -119,6 +124,16 @@ def entries(files: Sequence[CopiedFile]) -> list[tuple[str, Entry]]:
         (INDEX, File(content=(Text(parts=(text,)),))),
         *((path, entry(source)) for path, source in numbered),
     ]
+
+
+@lru_cache(maxsize=1024)
+def _digest(source: Source) -> str:
+    """SHA-256, hexadecimal, upper case as Get-FileHash shows it. A plan is made more than once."""
+    try:
+        with source.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest().upper()
+    except OSError as err:
+        raise HostFileError(f"cannot read {source.path}: {err.strerror}", hint="try again") from err
 
 
 def entry(source: Source) -> File:

@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from provisioner.answers.hostfiles import HostFileError, found, one
+from provisioner.plan.model import differences
+from provisioner.plan.rules.settings import check_settings
+from provisioner.profile.load import load_profile
+from provisioner.resources import Resources, shipped_folder
 from tests.unit.plan.scene import SOUND, Scene
 
 
@@ -23,7 +27,11 @@ def test_much_is_told(tmp_path: Path) -> None:
     for name in ("a", "b"):
         with (source / name).open("wb") as file:
             file.truncate(2**31 - 1)
-    (problem,) = _scene(source).problems(tmp_path)
+    (tmp_path / "machine.yaml").write_text(_scene(source).profile)
+    shipped = Resources(shipped=shipped_folder())
+    loaded = load_profile(tmp_path / "machine.yaml", resources=shipped, home=tmp_path, cwd=tmp_path)
+    # Not by `problems`: that would compose the disc, and hash 4 GiB.
+    (problem,) = check_settings(loaded.profile, None, lambda key: None)
     assert (problem.rule, problem.severity.value) == ("windows.large-files", "note")
     assert "4.0 GiB" in problem.message
 
@@ -90,3 +98,19 @@ def test_a_package_is_one_file(tmp_path: Path) -> None:
     (tmp_path / "only").touch()
     with pytest.raises(HostFileError, match="is a folder"):
         one(tmp_path)
+
+
+def test_a_changed_file_is_a_change_of_the_plan(tmp_path: Path) -> None:
+    """Also where its size stays."""
+    source = tmp_path / "files"
+    source.mkdir()
+    (source / "a.txt").write_text("one")
+    before = _scene(source).plan(tmp_path)
+    assert _scene(source).plan(tmp_path).digest == before.digest
+    os.utime(source / "a.txt", ns=(1, 1))
+    assert _scene(source).plan(tmp_path).digest == before.digest, "touched, not changed"
+    (source / "a.txt").write_text("two")
+    after = _scene(source).plan(tmp_path)
+    assert differences(before.intent, after.intent) == (
+        "answer disc: provision/files.json differs",
+    )

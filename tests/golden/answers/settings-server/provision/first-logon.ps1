@@ -119,6 +119,7 @@ try {
         if ([System.IO.File]::Exists($place)) { [System.IO.File]::SetAttributes($place, 'Normal') }
         [System.IO.File]::Copy((Join-Path $disc "provision\files\$($copy.file)"), $place, $true)
         [System.IO.File]::SetAttributes($place, 'Normal')
+        if ((Get-FileHash -LiteralPath $place -Algorithm SHA256).Hash -ne $copy.sha256) { throw "the copy $place is not whole" }
     }
 
     Invoke-Setting 'machine.reg' 'reg.exe' ('import "{0}"' -f (Join-Path $settings 'machine.reg'))
