@@ -89,7 +89,7 @@ try {
     function Invoke-Setting([string]$Name, [string]$Program, [string]$Arguments, [long]$Seconds = 300) {
         $code = Invoke-Bounded -Log "setting-$Name" -Program $Program -Arguments $Arguments -Seconds $Seconds
         if ($code -eq 3010) { Send-Warning "$Name is complete after a restart"; return }
-        if ($code -ne 0) { throw "setting ${Name}: $Program exited $code" }
+        if ($code -ne 0) { throw "setting $($Name): $Program exited $code" }
     }
     # A rule of our own, by a name that a second run finds again.
     function Set-FirewallRule([string]$Name, [hashtable]$Rule) {
