@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from acceptance import main_job
+from acceptance import discs, main_job, ways
 from acceptance.claims import claims
 from acceptance.desk import PROJECT, Desk, Done
 from acceptance.inside import Inside
@@ -59,7 +59,10 @@ class Run:
             **main_job.verdicts(up, inside, audit, self.media, self.assertions),
             **main_job.boot_verdicts(plan, up),
             **main_job.machine_verdicts(self.desk, up),
+            **self._ways(up),
         }
+        if up.code == 0:
+            found["D1"] = discs.verdict(self.desk, main_job.NAME, inside, timeout=LONG)
         self._keep("main job", found)
         self._delete(main_job.NAME)
 
@@ -137,6 +140,13 @@ class Run:
         except (ProvisionerError, ValueError, KeyError) as err:
             say(f"  nothing from the inside: {err}")
             return None
+
+    def _ways(self, up: Done) -> Mapping[str, Verdict]:
+        if up.code != 0:
+            return {}
+        done = self.desk.run("connect", main_job.NAME, "--as", "json", timeout=LONG)
+        told = [event for event in done.events if event.get("event") == "access"]
+        return ways.verdicts(told[-1]["services"]) if told else {}
 
     def _second_disc(self) -> Path | None:
         profile = self._profile(

@@ -6,18 +6,23 @@ It settles a claim one way or the other; where it shows neither, the report says
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from acceptance.desk import Done
 from acceptance.inside import Inside
+from provisioner.errors import GuestError
+from provisioner.profile.guest_values import FIREWALL_GROUPS
 
 COM1_WORD = "provisioner-acceptance-pe"
 COM1_LATER = "provisioner-acceptance-specialize"
 MAC = "52:54:00:ac:ce:55"
 ADDRESS = "10.0.2.55"
 """In QEMU's user-mode network (10.0.2.0/24), beside what its DHCP gives."""
+AWKWARD = "A1a\"'<&>%PATH%^!|;$(x)`${y}\\*?[]{}#~ äß€z"
+"""With everything that XML, cmd and PowerShell read as syntax."""
 OTHER_NAME = "WRONG-DISC"
 
 
@@ -93,7 +98,9 @@ def _specialize(component: str, body: str) -> Mapping[str, str]:
 def _installs(seen: Seen) -> Verdict:
     if seen.installed:
         return Verdict(holds=True, evidence="the machine became ready")
-    return Verdict(holds=False, evidence=f"exit code {seen.up.code}: {seen.up.last_line}")
+    # 6: the guest failed. Anything else says that it was not tried: no such bus, a wrong profile.
+    failed = False if seen.up.code == GuestError.exit_code else None
+    return Verdict(holds=failed, evidence=f"exit code {seen.up.code}: {seen.up.last_line}")
 
 
 def _com1(seen: Seen) -> Verdict:
@@ -135,6 +142,16 @@ def _first_disk(seen: Seen) -> Verdict:
     if size is None:
         return Verdict(holds=None, evidence=f"nobody told the disk's size ({seen.up.last_line})")
     return Verdict(holds=int(size) > 50 * 2**30, evidence=f"Windows is on a disk of {size} bytes")
+
+
+def _ssh(seen: Seen) -> Verdict:
+    services = seen.fact("services")
+    if not seen.installed:
+        return _installs(seen)
+    if not isinstance(services, Mapping):
+        return Verdict(holds=None, evidence="nobody told about its services")
+    told = services.get("sshd")
+    return Verdict(holds=told == "Running", evidence=f"sshd: {told}")
 
 
 def _deployment(command: str) -> Mapping[str, str]:
@@ -217,6 +234,56 @@ TRIALS = (
         claims=("W15",),
         profile="machine: {disks: [{size: 64 GiB}, {size: 40 GiB}]}\n",
         judge=_first_disk,
+    ),
+    Trial(
+        name="bypass",
+        about="no TPM and no Secure Boot, and the checks are bypassed",
+        claims=("W13",),
+        profile="windows: {hardware_checks: bypass}\nmachine: {firmware: uefi, tpm: false}\n",
+        judge=_installs,
+    ),
+    Trial(
+        name="key-presses",
+        about="the boot prompt is answered by key presses",
+        claims=("B3",),
+        profile="machine: {boot_prompt: keys}\n",
+        judge=_installs,
+    ),
+    Trial(
+        name="metacharacters",
+        about="who logs on first has a password with every metacharacter",
+        claims=("L11",),
+        profile="windows: {users: [{name: dev, groups: [Administrators], password: {plain: "
+        f"{json.dumps(AWKWARD)}}}}}]}}\n",
+        judge=_installs,
+    ),
+    Trial(
+        name="nvme",
+        about="the disk is an NVMe one",
+        claims=("K3",),
+        profile="machine: {disks: [{bus: nvme}]}\n",
+        judge=_installs,
+    ),
+    Trial(
+        name="firewall-groups",
+        about="every firewall group that has a name of ours is turned on",
+        claims=("S3",),
+        profile=f"windows: {{settings: {{firewall: {{allow: [{', '.join(FIREWALL_GROUPS)}]}}}}}}\n",
+        judge=_installs,
+    ),
+    Trial(
+        name="net-3.5",
+        about=".NET 3.5 from the install disc",
+        claims=("S4",),
+        profile="windows: {settings: {features: {enable: [NetFx3]}}}\n",
+        judge=_installs,
+    ),
+    Trial(
+        name="openssh",
+        about="OpenSSH's server as Windows has it",
+        claims=("S5",),
+        profile="windows: {remote: {ssh: {}}}\n",
+        judge=_ssh,
     ),
 )
 """What needs a machine of its own. The main job settles more, in `main_job`."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import socket
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from acceptance import discs, ways
 from acceptance.claims import FACTS, PAGE, claims
 from acceptance.desk import Done
 from acceptance.inside import QUERY, Inside
@@ -151,6 +155,7 @@ def seen(code: int = 0, said: str = "", serial: str = "", addresses: tuple[str, 
         ("two-answers", seen(6), None),
         ("unknown-setting", seen(), True),
         ("unknown-setting", seen(6, "error: stopped"), False),
+        ("nvme", seen(3, "error[host.disk-bus]"), None),
         ("restart-shutdown", seen(6, "error: acceptance turned itself off during: x"), True),
         ("restart-shutdown", seen(), False),
         ("restart-shutdown", seen(6, "error: late"), None),
@@ -160,6 +165,10 @@ def seen(code: int = 0, said: str = "", serial: str = "", addresses: tuple[str, 
         ("two-disks", seen(disk_bytes=64 * 2**30), True),
         ("two-disks", seen(disk_bytes=40 * 2**30), False),
         ("two-disks", seen(6), None),
+        ("openssh", seen(services={"sshd": "Running"}), True),
+        ("openssh", seen(services={"sshd": "Stopped"}), False),
+        ("openssh", seen(), None),
+        ("openssh", seen(6, "error: setting openssh"), False),
     ],
 )
 def test_verdicts(name: str, what: Seen, holds: bool | None) -> None:
@@ -236,6 +245,62 @@ def test_claims_of_the_main_job(tmp_path: Path) -> None:
     assert verdicts(done, inside, left, MEDIA, found)["L4"].holds is False
     unknown = up(4, "", {"event": "audit", "standing": "unknown"})
     assert verdicts(done, inside, unknown, MEDIA, found)["L4"].holds is None
+
+
+class Answering:
+    """A listener on loopback that answers the first connection."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.heard = b""
+        self._thread = threading.Thread(target=self._serve, args=(answer,))
+        self._thread.start()
+
+    def _serve(self, answer: bytes) -> None:
+        connection, _ = self._socket.accept()
+        with connection:
+            self.heard = connection.recv(64)
+            connection.sendall(answer)
+
+    def close(self) -> None:
+        self._thread.join(10)
+        self._socket.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "holds"),
+    [
+        # A Connection Confirm with a negotiation response for CredSSP.
+        (bytes.fromhex("030000130ed000001234000200080002000000"), True),
+        (b"SSH-2.0-OpenSSH_9.5\r\n", False),
+        (b"", False),
+    ],
+)
+def test_a_handshake_and_not_a_port(answer: bytes, holds: bool) -> None:
+    server = Answering(answer)
+    found = ways.verdicts({"rdp": {"host": "127.0.0.1", "port": server.port}})
+    server.close()
+    assert server.heard == ways.RDP_REQUEST
+    assert found["L9"].holds is holds
+
+
+def test_winrm_needs_tls() -> None:
+    server = Answering(b"HTTP/1.1 401 \r\n")
+    found = ways.verdicts({"winrm": {"host": "127.0.0.1", "port": server.port}})
+    server.close()
+    assert found["L8"].holds is False
+
+
+def test_a_disc_as_windows_reads_it(tmp_path: Path) -> None:
+    wanted = discs.fill(tmp_path / "disc", large=8192)
+    assert len(wanted) == 5 and discs.LONG_NAME in wanted
+    told = json.dumps(wanted)
+    assert discs.compared(wanted, told).holds is True
+    assert discs.compared(wanted, told.replace(wanted["large.bin"], "0" * 64)).holds is False
+    assert discs.compared(wanted, json.dumps({discs.MARKER: wanted[discs.MARKER]})).holds is False
+    assert discs.compared(wanted, "Access is denied").holds is None
+    assert broken(discs.HASHES) == []
 
 
 # What is told.
