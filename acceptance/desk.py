@@ -34,7 +34,10 @@ class Done:
 
     @property
     def last_line(self) -> str:
-        """The error, mostly."""
+        """The error, mostly: what `--json` tells, or the end of the story."""
+        told = [str(event["message"]) for event in self.events if event.get("event") == "error"]
+        if told:
+            return told[-1]
         lines = [line for line in self.said.splitlines() if line.strip()]
         errors = [line for line in lines if line.startswith("error")]
         return (errors or lines or [""])[-1].strip()

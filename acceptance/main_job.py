@@ -15,6 +15,7 @@ from acceptance.desk import Desk, Done
 from acceptance.inside import Inside
 from acceptance.trials import Verdict
 from provisioner.answers.disc import AnswerDisc, compose
+from provisioner.errors import GuestError
 from provisioner.media.editions import resolve_edition
 from provisioner.media.facts import Edition, MediaFacts
 from provisioner.media.inspect import inspect
@@ -196,7 +197,8 @@ def verdicts(
     everything = all(check.holds for check in checks)
     found: dict[str, Verdict] = {
         "W1": Verdict(
-            holds=installed,
+            # 6: the guest failed. Anything else is about this host or the disc.
+            holds=True if installed else (False if up.code == GuestError.exit_code else None),
             evidence=f"{up.seconds / 60:.0f} min" if installed else up.last_line,
         )
     }
@@ -271,7 +273,7 @@ def boot_verdicts(plan: Done, up: Done) -> Mapping[str, Verdict]:
     facts: Mapping[str, Any] = plans[-1]["facts"] if plans else {}
     prompt = str(facts.get("boot prompt", ""))
     removed = prompt.startswith("removed")
-    found = {"B1": Verdict(holds=removed, evidence=prompt or plan.last_line)}
+    found = {"B1": Verdict(holds=removed if prompt else None, evidence=prompt or plan.last_line)}
     if removed:
         found["B2"] = Verdict(holds=up.code == 0 or None, evidence="booted through the overlay"
                               if up.code == 0 else up.last_line)  # fmt: skip

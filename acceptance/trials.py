@@ -114,7 +114,7 @@ def _com1(seen: Seen) -> Verdict:
 
 
 def _restart(seen: Seen) -> Verdict:
-    off = "turned itself off" in seen.up.said
+    off = "turned itself off" in f"{seen.up.said} {seen.up.last_line}"
     if off:
         return Verdict(holds=True, evidence=seen.up.last_line)
     return Verdict(
