@@ -100,7 +100,7 @@ def profile_text(media: Media, *, name: str = NAME, quick: bool = False) -> str:
         drivers=drivers,
         product=media.install.product,
         edition=media.edition.index,
-        rotate=", rotate: true" if media.drivers is not None and not quick else "",
+        rotate=", rotate: true" if media.drivers is not None else "",
         memory="1 GiB" if quick else "4 GiB",
         firmware="uefi\n  boot_prompt: auto" if quick else "secure-boot",
         tpm="false" if quick else "true",

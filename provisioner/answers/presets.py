@@ -12,7 +12,6 @@ from provisioner.answers.registry import Data, Entry
 from provisioner.profile.settings import (
     Desktop,
     PageFile,
-    Power,
     RegistryType,
     RegistryValue,
     RemoteDesktop,
@@ -50,7 +49,6 @@ def entries(settings: Settings, desktop: RemoteDesktop, *, shell: str | None) ->
         *_desktop(settings.desktop),
         *_system(settings.system),
         *_server(settings.server),
-        *_power(settings.power),
         *_page_file(settings.page_file),
         *_remote_desktop(desktop),
     ]
@@ -152,13 +150,6 @@ def _server(server: Server) -> Iterator[Entry]:
             yield _machine(path, name, int(server.shutdown_reason))
     if server.ctrl_alt_del is not None:
         yield _machine(SYSTEM_POLICIES, "DisableCAD", int(not server.ctrl_alt_del))
-
-
-def _power(power: Power) -> Iterator[Entry]:
-    if power.hibernation is False:
-        # `powercfg /hibernate off` does the rest; this keeps the choice out of the menus.
-        path = f"{CURRENT}\\Explorer\\FlyoutMenuSettings"
-        yield _machine(path, "ShowHibernateOption", 0)
 
 
 def _page_file(page_file: PageFile | str | None) -> Iterator[Entry]:

@@ -44,6 +44,7 @@ def test_a_rehearsal_without_an_installation(home: Home, tmp_path: Path) -> None
     assert "It is not Windows" in report and "settles nothing" in report
     assert outcome(report, "W1") == "holds"
     assert outcome(report, "L4") == "undecided", "no reg.exe answers there"
+    assert outcome(report, "S9") == "holds", "the agent there is QEMU's own"
     assert "not told" in report and "| undecided |" in report
     assert str(tmp_path) not in report
     assert home.json("list").events == []

@@ -13,7 +13,9 @@ from provisioner.guest.agent import Agent
 from tests.integration.home import Home
 from tests.integration.leaks import leaks
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.soak]
+"""The quick rehearsal of `test_acceptance` rotates and audits too; tests/contract/test_agent.py has
+the same agent without a machine."""
 
 ROTATE = "windows: {administrator: {password: {generate: 20}, rotate: true}}\n"
 CACHED = "C:\\Windows\\Panther\\unattend.xml"

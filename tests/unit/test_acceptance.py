@@ -102,7 +102,7 @@ def test_the_profile_composes(tmp_path: Path) -> None:
     with_drivers = replace(MEDIA, drivers=Path("/iso/virtio-win.iso"))
     assert "rotate: true" in profile_text(with_drivers)
     quick = profile_text(MEDIA, quick=True)
-    assert "bypass" in quick and "rotate" not in quick
+    assert "bypass" in quick and "rotate" not in quick, "the guest agent comes with the drivers"
     assert driver_disc().label
 
 
