@@ -145,9 +145,13 @@ def _answer_file(agent: Agent, path: str) -> tuple[Standing, str]:
 
 
 def _exists(agent: Agent, path: str) -> bool:
-    """By exit code, because messages are in the guest's language."""
-    line = f'if exist "{path}" (exit {_THERE}) else (exit {_NOT_THERE})'
-    code = agent.run("cmd.exe", ["/d", "/c", line]).exit_code
+    """By exit code, because messages are in the guest's language.
+
+    Word by word: the agent would escape quotes as C programs want them, and cmd is none. So the
+    paths above have no blanks.
+    """
+    words = ("if", "exist", path, "(exit", f"{_THERE})", "else", "(exit", f"{_NOT_THERE})")
+    code = agent.run("cmd.exe", ["/d", "/c", *words]).exit_code
     if code not in (_THERE, _NOT_THERE):
         raise GuestError(f"cmd.exe exited {code}")
     return code == _THERE

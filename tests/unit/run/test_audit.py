@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,8 +94,12 @@ class WindowsAgent:
         return 0, f"\r\n{key}\r\n{shown}\r\n".encode()
 
     def _cmd(self, arguments: list[str]) -> tuple[int, bytes]:
-        path = arguments[2].split('"')[1]
-        return (10 if path in self.files else 11), b""
+        """The line as the agent joins it: no word of it needs quotes."""
+        assert not any(character in ' "' for word in arguments for character in word)
+        line = " ".join(arguments)
+        found = re.fullmatch(r"/d /c if exist (\S+) \(exit (\d+)\) else \(exit (\d+)\)", line)
+        assert found is not None
+        return int(found[2] if found[1] in self.files else found[3]), b""
 
 
 @pytest.fixture
