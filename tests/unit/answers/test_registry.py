@@ -125,6 +125,13 @@ def test_the_default_user_is_a_hive_of_its_own() -> None:
     assert hidden == ("REG_DWORD", 0)
 
 
+@pytest.mark.parametrize(("path", "code"), [("C:\\windows\\win.ini", 10), ("C:\\nothing", 11)])
+def test_what_audit_asks_cmd(path: str, code: int, wine: Wine) -> None:
+    """`run.audit` looks for a file by this line, each word an argument of its own."""
+    words = ("if", "exist", path, "(exit", "10)", "else", "(exit", "11)")
+    assert wine.ended("cmd.exe", "/d", "/c", *words).returncode == code
+
+
 def test_the_last_of_two_counts() -> None:
     def entry(name: str, data: int) -> Entry:
         return Entry(root="HKLM", path="SOFTWARE\\X", name=name, type="REG_DWORD", data=data)

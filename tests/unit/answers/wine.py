@@ -25,7 +25,13 @@ class Wine:
 
     def run(self, *argv: str) -> str:
         """What a Windows program prints; its exit code has to be 0."""
-        done = subprocess.run(
+        done = self.ended(*argv)
+        assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def ended(self, *argv: str) -> subprocess.CompletedProcess[str]:
+        """A Windows program at its end."""
+        return subprocess.run(
             [str(WINE), *argv],
             env={
                 "PATH": os.environ["PATH"],
@@ -40,8 +46,6 @@ class Wine:
             timeout=PATIENCE,
             check=False,
         )
-        assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
-        return done.stdout
 
     def import_(self, data: bytes) -> None:
         """`reg import` of a file with these bytes."""

@@ -192,8 +192,9 @@ def test_a_program_that_never_ends(scene: Scene) -> None:
     hypervisor, clock = scene.hypervisor, scene.clock
     hypervisor.guest("dev").agent_up(WindowsAgent(polls=10**9).answers())
     with pytest.raises(GuestError, match="did not end within 5 s"):
-        Agent(hypervisor=hypervisor, clock=clock, name="dev").run("cmd.exe", ["", "", '"x"'],
-                                                                   timeout=5)  # fmt: skip
+        Agent(hypervisor=hypervisor, clock=clock, name="dev").run(
+            "reg.exe", ["query", WINLOGON], timeout=5
+        )
 
 
 JUNK = st.recursive(
