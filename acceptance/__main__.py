@@ -25,7 +25,7 @@ SECOND_DISC = """\
     <disk type="file" device="cdrom">
       <driver name="qemu" type="raw"/>
       <source file="{disc}"/>
-      <target dev="sdz" bus="sata"/>
+      <target dev="sdf" bus="sata"/>
       <readonly/>
     </disk>
 {{% endblock %}}
