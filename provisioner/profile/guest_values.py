@@ -22,6 +22,16 @@ _ROOTS: Mapping[str, str] = MappingProxyType(
         "HKEY_USERS\\DEFAULT": "HKU\\Default",
     }
 )
+
+
+def _any_case(text: str) -> str:
+    """As a pattern for editors, whose expressions know no flags within."""
+    return "".join(
+        f"[{letter.upper()}{letter.lower()}]" if letter.isalpha() else re.escape(letter)
+        for letter in text
+    )
+
+
 LONGEST_KEY_NAME = 255
 """Characters of one key's name (Microsoft, "Registry element size limits")."""
 
@@ -34,8 +44,7 @@ class RegistryKey(TextValue):
 
     __slots__ = ()
     json_schema: ClassVar = {
-        "pattern": r"^(?i:HKLM|HKEY_LOCAL_MACHINE|HKCU|HKEY_CURRENT_USER|HKU\\Default"
-        r"|HKEY_USERS\\Default)\\[^\x00-\x1f\x7f]+$",
+        "pattern": f"^({'|'.join(map(_any_case, _ROOTS))})" + r"\\[^\x00-\x1f\x7f]+$",
         "examples": ["HKLM\\SOFTWARE\\Example", "HKU\\Default\\Software\\Example"],
     }
 
