@@ -8,7 +8,7 @@ TEST_SETUP := .venv/.setup-tests
 STANDIN := build/standin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo standin test check golden soak fuzz bench clean
+.PHONY: help setup demo standin test check golden soak fuzz acceptance bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -46,6 +46,10 @@ soak: $(TEST_SETUP) ## the long tests: kill -9 at twenty points of a real run
 
 fuzz: $(TEST_SETUP) ## ten minutes of damaged discs, images, profiles and answer files
 	$(VENV)/python -m tests.fuzz --seconds 600 --seed 1
+
+acceptance: $(SETUP) ## on genuine Windows: make acceptance ISO=Win11.iso [VIRTIO=virtio-win.iso]
+	@test -n "$(ISO)" || { echo "say which disc: make acceptance ISO=Win11.iso" >&2; exit 2; }
+	@$(VENV)/python -m acceptance --iso "$(ISO)" $(if $(VIRTIO),--virtio "$(VIRTIO)")
 
 bench: standin $(TEST_SETUP) ## compare with other tools side by side, as ratios
 	@$(VENV)/python -m benchmarks

@@ -238,6 +238,15 @@ class SecretStore(Protocol):
     def fingerprint(self, secret: Secret) -> str:
         """HMAC-SHA256 under the machine's own key, hexadecimal: tells change without the value."""
 
+    def begin_rotation(self, name: str, *, generation: int, length: int) -> Secret:
+        """A new password for one generation of the machine, durable before it is returned.
+
+        The same again until the machine is deleted, so that a run that was killed goes on.
+        """
+
+    def end_rotation(self, name: str, *, generation: int) -> None:
+        """Notes, durably, that the machine has the new password."""
+
 
 @frozen
 class SerialPosition:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from provisioner.answers import drivers as driver_files
-from provisioner.answers import keys, layout, locale, logon, steps, windows
+from provisioner.answers import guest_settings, keys, layout, locale, logon, steps, windows
 from provisioner.answers.serialise import serialise
 from provisioner.errors import MediaError, Problem, Severity
 from provisioner.frozen import frozen
@@ -106,6 +106,7 @@ def compose(
     if drivers is not None and virtual:
         taken = driver_files.collect(drivers, machine, edition, devices)
     step_entries = steps.files(profile.windows.steps, templates)
+    inside = guest_settings.collect(profile)
     marker = f"provision/machine-{identity}"
 
     answers = windows.answer_context(
@@ -118,7 +119,12 @@ def compose(
         marker=marker.replace("/", "\\"),
     )
     script = windows.script_context(
-        profile, edition, autologon=autologon, marker=marker.replace("/", "\\"), drivers=taken
+        profile,
+        edition,
+        autologon=autologon,
+        marker=marker.replace("/", "\\"),
+        drivers=taken,
+        settings=inside.context,
     )
     answer_file = serialise(templates.render(ANSWER_TEMPLATE, answers), template=ANSWER_TEMPLATE)
     first_logon = templates.render(SCRIPT_TEMPLATE, script)
@@ -128,6 +134,7 @@ def compose(
         ("provision/first-logon.ps1", steps.script(first_logon.parts)),
         *step_entries,
         *(taken.entries if taken is not None else ()),
+        *inside.files,
     ]
     return AnswerDisc(
         tree=Tree(entries),

@@ -145,6 +145,7 @@ def script_context(
     autologon: Autologon,
     marker: str,
     drivers: DriverFiles | None,
+    settings: Mapping[str, Any],
 ) -> Mapping[str, Any]:
     """The variables of `windows/scripts/first-logon.ps1.j2`."""
     windows = profile.windows
@@ -159,6 +160,7 @@ def script_context(
         "continuation": quoting.windows_command_line(first_logon_arguments(marker)),
         "has_drivers": drivers is not None,
         "agent_installer": agent if has_agent else None,
+        "settings": settings,
         "winrm": windows.remote.winrm == "https",
         "enable_administrator": enabled and not server,
         "disable_administrator": server and not enabled,

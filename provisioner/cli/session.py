@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from provisioner.errors import Problem
     from provisioner.host.connect import Where
     from provisioner.host.doctor import Finding
+    from provisioner.host.secrets import KeptSecret
     from provisioner.plan.checks import Media
     from provisioner.plan.model import MachinePlan
     from provisioner.ports import Hypervisor
     from provisioner.profile.load import LoadedProfile
     from provisioner.resources import Resources
     from provisioner.run.world import World
-    from provisioner.secret import Secret, SecretSlot
+    from provisioner.secret import SecretSlot
     from provisioner.store.machine import Machines, MachineStore
     from provisioner.templating import Templates
 
@@ -187,13 +188,17 @@ class Session:
         store = self._secrets(loaded.profile.name)
         return tuple(check_secrets(loaded.profile, store.obstacle, places(loaded)))
 
-    def generated_secret(self, name: str, user: str) -> Secret:
+    def generated_secret(self, name: str, user: str) -> KeptSecret:
         """A generated password of a machine; FailedError where there is none."""
-        from provisioner.host.secrets import kept_secret
+        from provisioner.host.secrets import kept_secret, secret_slot
 
         store = self.store(name)
-        slot = "administrator" if user.casefold() == "administrator" else f"users.{user}"
-        found = kept_secret(store.secrets_file, slot)
+        state = store.load()
+        found = kept_secret(
+            store.secrets_file,
+            secret_slot(user),
+            generation=state.current.number if state is not None else 0,
+        )
         if found is None:
             raise FailedError(
                 f"{name} keeps no generated password for {user}",

@@ -75,7 +75,7 @@ def _now(story: Story, last: Moment) -> float:
 
 def ways_in(world: World) -> tuple[str, ...]:
     """How a person reaches the machine."""
-    from provisioner.host.secrets import kept_secret
+    from provisioner.host.secrets import kept_secret, secret_slot
     from provisioner.store.machine import Phase
 
     state = world.store.load()
@@ -93,8 +93,7 @@ def ways_in(world: World) -> tuple[str, ...]:
         if addresses:
             lines.append(f"reach it: {'  '.join(addresses)}")
     user = state.users[0] if state.users else ""
-    slot = "administrator" if user == "Administrator" else f"users.{user}"
-    if kept_secret(world.store.secrets_file, slot) is not None:
+    if kept_secret(world.store.secrets_file, secret_slot(user)) is not None:
         lines.append(f"log on as {user}: provisioner secret {world.store.name} {user}")
     return tuple(lines)
 

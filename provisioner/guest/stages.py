@@ -19,6 +19,7 @@ STAGES = MappingProxyType(
         "oobe": "accounts and first-run pages",
         "first-logon": "first logon",
         "drivers": "installing drivers",
+        "settings": "settings of Windows",
         "steps": "running the steps",
         "cleanup": "removing secrets from the guest",
         "agent": "installing the guest agent",

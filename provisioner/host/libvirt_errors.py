@@ -58,6 +58,11 @@ BY_TEXT: tuple[tuple[re.Pattern[str], _Meaning], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), meaning)
     for pattern, meaning in (
         (
+            # First: what the guest says may hold any other text of this table.
+            r"unable to execute QEMU agent command",
+            _Meaning(GuestError, "the guest agent refused it"),
+        ),
+        (
             r"Cannot (recv|write) data|End of file while reading|client socket is closed",
             _Meaning(
                 ConnectionLost,

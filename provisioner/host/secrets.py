@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.errors import FailedError, HostError, ProvisionerError
+from provisioner.frozen import frozen
 from provisioner.host.files import os_error, private_folder, write_file
 from provisioner.host.process import run
 from provisioner.secret import (
@@ -110,6 +111,17 @@ class FileSecretStore:
         with self._kept() as kept:
             key = bytes.fromhex(kept["key"])
         return hmac.new(key, secret.reveal().encode(), "sha256").hexdigest()
+
+    def begin_rotation(self, name: str, *, generation: int, length: int) -> Secret:
+        with self._kept() as kept:
+            mine = kept.setdefault("rotated", {}).setdefault(str(generation), {})
+            entry = mine.setdefault(name, {"value": make_password(max(length, SHORTEST))})
+            value = str(entry["value"])
+        return Secret(value)  # only now: the file is on the disk
+
+    def end_rotation(self, name: str, *, generation: int) -> None:
+        with self._kept() as kept:
+            kept["rotated"][str(generation)][name]["set"] = True
 
     def _value(self, name: str, reference: SecretRef) -> str:
         match reference:
@@ -238,25 +250,52 @@ class FileSecretStore:
         return self._home / file[2:] if file.startswith("~/") else Path(file)
 
 
-def kept_secret(path: Path, name: str, *, length: int | None = None) -> Secret | None:
+@frozen
+class KeptSecret:
+    """A generated password as a person may need it.
+
+    `previous` is what opened the account before it was rotated; `pending` says that the change was
+    begun and nobody saw its end, so that either may be right.
+    """
+
+    value: Secret
+    previous: Secret | None = None
+    pending: bool = False
+
+
+def kept_secret(
+    path: Path, name: str, *, length: int | None = None, generation: int = 0
+) -> KeptSecret | None:
     """A generated password that a machine's `secrets.json` keeps, None where there is none.
 
     Of several lengths, made when the profile changed, the last made unless `length` says which.
+    What was rotated in this `generation` of the machine goes before.
     """
     try:
-        generated = json.loads(path.read_bytes())["generated"]
+        kept = json.loads(path.read_bytes())
+        generated = kept["generated"]
+        rotated = kept.get("rotated", {}).get(str(generation), {}).get(name)
+        found = [
+            Secret(str(value))
+            for key, value in generated.items()
+            if key == f"{name}/{length}" or (length is None and key.rpartition("/")[0] == name)
+        ]
+        first = found[-1] if found else None
+        if rotated is not None:
+            value = Secret(str(rotated["value"]))
+            return KeptSecret(value=value, previous=first, pending=not rotated.get("set"))
     except FileNotFoundError:
         return None
     except OSError as err:
         raise os_error(err, f"read {path}") from err
-    except (ValueError, KeyError, TypeError) as err:
+    except (ValueError, KeyError, TypeError, AttributeError) as err:
         raise _damaged(path) from err
-    found = [
-        value
-        for key, value in generated.items()
-        if key == f"{name}/{length}" or (length is None and key.rpartition("/")[0] == name)
-    ]
-    return Secret(found[-1]) if found else None
+    return KeptSecret(value=first) if first is not None else None
+
+
+def secret_slot(user: str) -> str:
+    """The name under which a user's generated password is kept."""
+    return "administrator" if user.casefold() == "administrator" else f"users.{user}"
 
 
 def make_password(length: int, *, choose: Callable[[str], str] = secrets.choice) -> str:

@@ -19,6 +19,7 @@ from provisioner.plan.rules.host import check_host
 from provisioner.plan.rules.media import check_install, edition_of, is_windows, not_windows
 from provisioner.plan.rules.nominal import nominal_domain
 from provisioner.plan.rules.secrets import check_secrets
+from provisioner.plan.rules.settings import check_settings
 from provisioner.plan.rules.steps import check_steps
 from provisioner.plan.rules.windows import check_windows
 from provisioner.profile.model import Profile
@@ -55,6 +56,7 @@ def check_media(profile: Profile, media: Media, places: Places) -> Iterator[Prob
         yield from check_drivers(profile, media, edition, places)
     yield from check_windows(profile, edition, places)
     yield from check_steps(profile, edition, places)
+    yield from check_settings(profile, edition, places)
 
 
 def check_discs(

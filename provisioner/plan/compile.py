@@ -45,6 +45,7 @@ from provisioner.plan.steps import (
     DefineDomain,
     PassBootPrompt,
     RemoveAnswerDisc,
+    RotatePassword,
     ShakeHands,
     StartDomain,
     Step,
@@ -56,7 +57,9 @@ from provisioner.plan.steps import (
 )
 from provisioner.ports import HostFacts, Storage
 from provisioner.profile.model import Profile
-from provisioner.secret import SecretRef, describe
+from provisioner.profile.rules import ADMINISTRATOR
+from provisioner.profile.windows import Administrator, User
+from provisioner.secret import Generated, SecretRef, describe
 from provisioner.templating import Templates
 from provisioner.tree import Bytes, File, HostFile, Slice, Text
 
@@ -221,7 +224,22 @@ def _steps(
     steps.append(
         RemoveAnswerDisc(name=profile.name, target=answers.target, file_name=names.answers)
     )
+    steps += _rotations(profile)
     return tuple(steps)
+
+
+def _rotations(profile: Profile) -> list[Step]:
+    """Last of all: whatever the old password was needed for is done."""
+    windows = profile.windows
+    wanted: list[tuple[str, str, Administrator | User]] = [
+        (ADMINISTRATOR, "administrator", windows.administrator),
+        *((str(user.name), f"users.{user.name}", user) for user in windows.users),
+    ]
+    return [
+        RotatePassword(name=profile.name, user=user, secret=slot, length=account.password.generate)
+        for user, slot, account in wanted
+        if account.rotate and isinstance(account.password, Generated)
+    ]
 
 
 def _facts(

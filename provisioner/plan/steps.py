@@ -108,6 +108,16 @@ class RemoveAnswerDisc:
     file_name: str
 
 
+@frozen
+class RotatePassword:
+    """Give a user a new generated password by the guest agent; `secret` names its slot."""
+
+    name: str
+    user: str
+    secret: str
+    length: int
+
+
 Step = (
     WriteAnswerDisc
     | WriteBootOverlay
@@ -118,6 +128,7 @@ Step = (
     | WaitReady
     | ShakeHands
     | RemoveAnswerDisc
+    | RotatePassword
 )
 
 
@@ -144,6 +155,8 @@ def describe(step: Step) -> str:
             return f"wait until {hands(services)}"
         case RemoveAnswerDisc():
             return "eject the answer disc and delete it"
+        case RotatePassword(user=user):
+            return f"give {user} a new password"
         case _:
             assert_never(step)
 

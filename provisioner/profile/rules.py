@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from provisioner.errors import Severity
-from provisioner.profile import hardware, step_rules
+from provisioner.profile import hardware, settings_rules, step_rules
 from provisioner.profile.fields import Path
 from provisioner.profile.model import Profile
 from provisioner.profile.places import Finding
@@ -163,7 +163,7 @@ def _recovery(profile: Profile) -> Iterator[Finding]:
 
 def _remote(profile: Profile) -> Iterator[Finding]:
     remote = profile.windows.remote
-    if (remote.rdp or remote.winrm) and not profile.machine.networks:
+    if (remote.rdp or remote.winrm or remote.ssh) and not profile.machine.networks:
         yield Finding(
             path=("windows", "remote"),
             message="remote access without a network interface",
@@ -263,4 +263,21 @@ RULES = (
         ("windows.product_key", "windows.administrator.password", "windows.users.password"),
     ),
     Rule(_product_key, ("windows.product_key",)),
+    Rule(settings_rules.registry, ("windows.settings.registry",)),
+    Rule(settings_rules.files, ("windows.settings.files",)),
+    Rule(settings_rules.page_file, ("windows.settings.page_file", "machine.disks.size")),
+    Rule(settings_rules.power, ("windows.settings.power",)),
+    Rule(settings_rules.remote_desktop, ("windows.remote",)),
+    Rule(settings_rules.ssh_package, ("windows.remote.ssh",)),
+    Rule(
+        settings_rules.rotation,
+        (
+            "windows.administrator",
+            "windows.users",
+            "windows.autologon",
+            "media.drivers",
+            "machine.ready.when",
+            "metal",
+        ),
+    ),
 )

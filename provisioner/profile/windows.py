@@ -8,6 +8,7 @@ from pydantic import Field
 
 from provisioner.profile.base import ProfileModel
 from provisioner.profile.secrets import SecretValue
+from provisioner.profile.settings import OpenSsh, RemoteDesktop, Settings
 from provisioner.profile.steps import Step
 from provisioner.profile.units import (
     ComputerName,
@@ -54,6 +55,9 @@ class Administrator(ProfileModel):
     """Its password. On clients the account stays disabled unless `enabled` is true."""
     enabled: bool | None = None
     """Default: true on servers, false on clients."""
+    rotate: bool = False
+    """Give it a new generated password by the guest agent as soon as the machine is ready, so that
+    the one on the answer disc opens nothing. Needs a `{generate: N}` password."""
 
 
 class User(ProfileModel):
@@ -69,6 +73,9 @@ class User(ProfileModel):
     """Local groups, by their English names."""
     password: SecretValue
     """The password."""
+    rotate: bool = False
+    """Give it a new generated password by the guest agent as soon as the machine is ready. Needs
+    a `{generate: N}` password."""
 
 
 class Autologon(ProfileModel):
@@ -85,8 +92,12 @@ class Remote(ProfileModel):
 
     rdp: bool = False
     """Remote Desktop with Network Level Authentication, and its firewall group."""
+    desktop: RemoteDesktop = RemoteDesktop()
+    """How Remote Desktop behaves."""
     winrm: Literal["https"] | None = None
     """Windows Remote Management on port 5986 with a self-signed certificate."""
+    ssh: OpenSsh | None = None
+    """OpenSSH's server."""
 
 
 class Windows(ProfileModel):
@@ -126,5 +137,7 @@ class Windows(ProfileModel):
     recovery: Size | None = Size("1 GiB")
     """Size of the recovery partition behind Windows; null for none. On a physical PC Setup decides
     that."""
+    settings: Settings = Settings()
+    """What is set inside Windows at the first logon."""
     steps: tuple[Step, ...] = ()
     """What runs at the first logon, in this order; the first failure stops."""

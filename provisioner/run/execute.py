@@ -20,6 +20,7 @@ from provisioner.plan.model import MachinePlan, digest
 from provisioner.plan.steps import (
     PassBootPrompt,
     RemoveAnswerDisc,
+    RotatePassword,
     ShakeHands,
     StartDomain,
     Step,
@@ -42,10 +43,11 @@ from provisioner.store.timings import Timings, lesson
 RECORDER_ATTEMPTS = 40
 """So often a `watch` in another terminal is waited for, a quarter of a second each."""
 
+
 RESUMED_GRACE = 120.0
 """Seconds that `up` waits at least when it takes up an installation again."""
 
-IN_THE_GUEST = (PassBootPrompt, WaitReady, ShakeHands, RemoveAnswerDisc)
+IN_THE_GUEST = (PassBootPrompt, WaitReady, ShakeHands, RemoveAnswerDisc, RotatePassword)
 """Steps while the guest installs itself: what interrupts them undoes nothing."""
 
 

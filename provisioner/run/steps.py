@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import assert_never
 
-from provisioner.errors import FailedError
+from provisioner.errors import FailedError, GuestError
+from provisioner.guest.agent import Agent
 from provisioner.image.iso import write_iso
 from provisioner.image.overlay import Patch, write_overlay
 from provisioner.image.verify import verify_iso
@@ -14,6 +15,7 @@ from provisioner.plan.steps import (
     DefineDomain,
     PassBootPrompt,
     RemoveAnswerDisc,
+    RotatePassword,
     ShakeHands,
     StartDomain,
     Step,
@@ -42,7 +44,7 @@ def undo_of(step: Step) -> Undo | None:
             return "domain", step.name
         case StartDomain():
             return "power", step.name
-        case PassBootPrompt() | WaitReady() | ShakeHands() | RemoveAnswerDisc():
+        case PassBootPrompt() | WaitReady() | ShakeHands() | RemoveAnswerDisc() | RotatePassword():
             return None
         case _:
             assert_never(step)
@@ -75,6 +77,8 @@ def perform(step: Step, world: World, guest: Guest) -> None:
             shake_hands(step, guest)
         case RemoveAnswerDisc():
             remove_answer_disc(world, step.name, step.target, step.file_name)
+        case RotatePassword():
+            rotate_password(step, world)
         case _:
             assert_never(step)
 
@@ -124,6 +128,27 @@ def remove_answer_disc(world: World, domain: str, target: str, file_name: str) -
         # The guest holds the tray, but it has said that it is done with the disc.
         world.hypervisor.change_medium(domain, target, None, force=True)
     world.hypervisor.delete_file(file_name)
+
+
+def rotate_password(step: RotatePassword, world: World) -> None:
+    """Durable first, then in the guest: whenever this is cut short, the right one is kept.
+
+    FailedError, not GuestError: a machine that is ready is not undone for it.
+    """
+    state = world.store.load()
+    assert state is not None, "a plan is carried out with a state"
+    generation = state.current.number
+    password = world.secrets.begin_rotation(step.secret, generation=generation, length=step.length)
+    agent = Agent(hypervisor=world.hypervisor, clock=world.clock, name=step.name)
+    try:
+        agent.set_password(step.user, password.reveal())
+    except GuestError as err:
+        raise FailedError(
+            f"{step.user} did not get a new password: {err.message}",
+            hint="the machine is installed, and its password the old one; `provisioner up` tries "
+            "again",
+        ) from err
+    world.secrets.end_rotation(step.secret, generation=generation)
 
 
 def undo(kind: Undo, world: World) -> None:

@@ -17,6 +17,8 @@ class FakeSecretStore:
         self.values = dict(values or {})
         self.resolved: list[str] = []
         self._key = key
+        self.rotated: dict[tuple[str, int], str] = {}
+        self.ended: set[tuple[str, int]] = set()
 
     def resolve(self, name: str, reference: SecretRef) -> Secret:
         self.resolved.append(name)
@@ -33,6 +35,13 @@ class FakeSecretStore:
                     f"the secret {name} has no value: {describe(reference)}",
                     hint="give the fake a value under that name",
                 )
+
+    def begin_rotation(self, name: str, *, generation: int, length: int) -> Secret:
+        value = self.rotated.setdefault((name, generation), f"{generation}-rotated-{name}"[:length])
+        return Secret(value)
+
+    def end_rotation(self, name: str, *, generation: int) -> None:
+        self.ended.add((name, generation))
 
     def fingerprint(self, secret: Secret) -> str:
         return hmac.new(self._key, secret.reveal().encode(), hashlib.sha256).hexdigest()

@@ -20,9 +20,8 @@ from tests.golden.media import (
     windows_11,
     windows_11_ltsc,
 )
+from tests.golden.settings_profiles import CLIENT, FILES, REMOTE, SERVER
 
-FILES = Path(__file__).with_name("files")
-"""What steps bring along."""
 ADMIN = {"name": "dev", "groups": ["Administrators"], "password": {"env": "DEV_PASSWORD"}}
 METACHARACTERS = "&<>\"'^%!|()`$;,=~#@[]{}\\/*?+-_.: ‘’‚‛äß€漢😀"
 """What XML, cmd and PowerShell read as syntax, and what is not ASCII."""
@@ -223,6 +222,21 @@ def cases() -> tuple[Case, ...]:
             users=[],
             administrator={"password": {"generate": 20}, "enabled": True},
             device_encryption=True,
+        ),
+        _server(
+            "settings-server",
+            drivers=True,
+            media={"drivers": "/iso/virtio-win.iso"},
+            administrator={"password": {"generate": 20}, "rotate": True},
+            users=[{"name": "ops", "password": {"generate": 24}, "rotate": True}],
+            settings=SERVER,
+            remote=REMOTE,
+        ),
+        _windows_11("settings-client", settings=CLIENT, remote={"ssh": {}}),
+        _windows_11(
+            "settings-ssh-msi",
+            remote={"ssh": {"package": str(FILES / "OpenSSH-Win64.MSI")}},
+            settings={"server": {"emergency_console": False}},
         ),
     )
 

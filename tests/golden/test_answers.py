@@ -303,7 +303,15 @@ def test_every_model_of_a_profile_occurs() -> None:
         _models(case.profile, used)
     known = {
         model
-        for module in ("machine", "media_query", "metal", "model", "steps", "windows")
+        for module in (
+            "machine",
+            "media_query",
+            "metal",
+            "model",
+            "settings",
+            "steps",
+            "windows",
+        )
         for model in vars(__import__(f"provisioner.profile.{module}", fromlist=["x"])).values()
         if isinstance(model, type)
         and issubclass(model, BaseModel)

@@ -72,6 +72,14 @@ for word in "$@"; do [ "$word" = -r ] && exec /bin/busybox reboot -f; done
 exec /bin/busybox poweroff -f
 """
 
+PASSWORD_SCRIPT = """\
+#!/bin/busybox sh
+# qemu-guest-agent's guest-set-user-password writes NAME:PASSWORD; busybox has no such applet.
+read -r line
+hash=$(printf '%s' "${line#*:}" | sha256sum | cut -d' ' -f1)
+printf '%s %s\\n' "${line%%:*}" "$hash" >> /passwords.txt
+"""
+
 DHCP_SCRIPT = """\
 #!/bin/busybox sh
 case "$1" in
@@ -203,6 +211,7 @@ def _base(kernel: Kernel) -> Archive:
     archive.file("bin/busybox", which("busybox").read_bytes(), mode=0o755)
     archive.link("bin/sh", "busybox")
     archive.file("sbin/shutdown", SHUTDOWN_SCRIPT.encode(), mode=0o755)
+    archive.file("bin/chpasswd", PASSWORD_SCRIPT.encode(), mode=0o755)
     archive.file("etc/udhcpc.script", DHCP_SCRIPT.encode(), mode=0o755)
     archive.file("etc/os-release", OS_RELEASE.encode())
     archive.file("etc/passwd", b"root:x:0:0:root:/:/bin/sh\n")

@@ -1,6 +1,7 @@
-"""Opens a machine's screen: its display, Remote Desktop or SSH.
+"""Opens a machine's screen: its display, Remote Desktop or SSH; or tells other programs how.
 
 At a terminal the program is started; elsewhere, or with --print, its command line is printed.
+--as prints an .rdp file, an entry for ~/.ssh/config, an Ansible inventory or JSON instead.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
+from provisioner.cli.access import FORMS
+from provisioner.cli.completion import completes, files
 from provisioner.cli.options import connect_option, machine_name
 
 if TYPE_CHECKING:
@@ -34,16 +37,33 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--print", action="store_true", help="print the command line instead of running it"
     )
+    parser.add_argument(
+        "--as",
+        dest="form",
+        choices=FORMS,
+        help="print an .rdp file, an SSH client entry, an Ansible inventory, or JSON",
+    )
+    output = parser.add_argument(
+        "-o", "--output", metavar="FILE", help="with --as: write it to a new file instead"
+    )
+    completes(output, files())
+    parser.add_argument(
+        "--with-password",
+        action="store_true",
+        help="with --as ansible or json: put the password in, too",
+    )
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """Prints the command line, or becomes the program."""
     from provisioner.cli.clients import PACKAGES
     from provisioner.cli.environment import is_terminal
-    from provisioner.errors import FailedError, HostError
+    from provisioner.errors import FailedError, HostError, UsageError
     from provisioner.ports import DomainState
 
     name, console = arguments.name, session.console
+    if arguments.form is None and (arguments.output or arguments.with_password):
+        raise UsageError("--output and --with-password belong to --as")
     world = session.world(name, arguments.connect)
     state = world.store.load()
     record = world.hypervisor.domain(name)
@@ -53,6 +73,11 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         raise FailedError(
             f"{name} is {record.state.value}", hint=f"`provisioner up {state.profile}` starts it"
         )
+    if arguments.form is not None:
+        from provisioner.cli.written import write_down
+
+        write_down(arguments, session, world, state)
+        return 0
     address = _address(world, state, "rdp")
     way = arguments.way or _best(state, reachable=address is not None)
     command = _command(session, world, state, way)
@@ -140,18 +165,10 @@ def _command(session: Session, world: World, state: MachineState, way: Way) -> C
 
 
 def _address(world: World, state: MachineState, way: Way) -> tuple[str, int] | None:
-    """Where the service is reached: a loopback forward, otherwise the guest's own address."""
-    from provisioner.errors import ProvisionerError
+    """Where the service is reached."""
+    from provisioner.cli.written import addresses
 
-    for forward in state.current.forwards:
-        if forward.service == way:
-            return "127.0.0.1", forward.host_port
-    try:
-        addresses = world.hypervisor.addresses(world.store.name)
-    except ProvisionerError:
-        return None
-    port = {"rdp": 3389, "ssh": 22}.get(way)
-    return (addresses[0], port) if addresses and port else None
+    return addresses(world, state).get(way)
 
 
 def _password(session: Session, name: str, user: str) -> str:

@@ -19,11 +19,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "user", metavar="USER", help="a user of the machine, or Administrator"
     )
     completes(user, users_of_machine)
+    parser.add_argument(
+        "--previous",
+        action="store_true",
+        help="the one before it was rotated, which the answer disc had",
+    )
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """Prints the value on standard output and nothing else."""
-    value = session.generated_secret(arguments.name, arguments.user)
+    from provisioner.errors import FailedError
+
+    name, user = arguments.name, arguments.user
+    kept = session.generated_secret(name, user)
+    value = kept.previous if arguments.previous else kept.value
+    if value is None:
+        raise FailedError(f"the password of {user} was not rotated", hint="leave --previous out")
+    if kept.pending:
+        session.console.warn(
+            f"{name} was just being given this password; `provisioner up` finishes that. If it "
+            f"does not open {user}, the one before does: provisioner secret {name} {user} "
+            "--previous"
+        )
     session.console.result(value.reveal())
-    session.console.event("secret", {"user": arguments.user, "value": value.reveal()})
+    session.console.event("secret", {"user": user, "value": value.reveal()})
     return 0

@@ -163,10 +163,14 @@ class Desk:
             path.chmod(0o755)
 
     def connect(self, *, name: str = "dev", way: str | None = None) -> str:
+        return self.run("--print", *(("--with", way) if way else ()), name=name)
+
+    def run(self, *argv: str, name: str = "dev") -> str:
         console = TerminalConsole(out=self.out, err=self.err, as_json=self.as_json)
-        arguments = argparse.Namespace(name=name, connect=None, way=way, print=True)
+        parser = argparse.ArgumentParser()
+        connect.configure(parser)
         with FakeSession(self.folder, self.hypervisor, console) as session:
-            assert connect.run(arguments, session) == 0
+            assert connect.run(parser.parse_args([name, *argv]), session) == 0
         return self.out.getvalue().strip()
 
 
@@ -273,9 +277,10 @@ desk.install(*sys.argv[3:])
 console = TerminalConsole(out=sys.stdout, err=sys.stderr)
 session = FakeSession(desk.folder, desk.hypervisor, console)
 session.environment.variables.update({"DISPLAY": sys.argv[2]} if sys.argv[2] else {})
-arguments = argparse.Namespace(name="dev", connect=None, way=None, print=False)
+parser = argparse.ArgumentParser()
+connect.configure(parser)
 try:
-    connect.run(arguments, session)
+    connect.run(parser.parse_args(["dev"]), session)
 except ProvisionerError as err:
     console.error(err)
     sys.exit(err.exit_code)

@@ -16,9 +16,11 @@ from provisioner.host.secrets import (
     SYMBOLS,
     UPPER,
     FileSecretStore,
+    KeptSecret,
     kept_secret,
     make_password,
 )
+from provisioner.ports import SecretStore
 from provisioner.secret import (
     FromCommand,
     FromEnvironment,
@@ -29,6 +31,7 @@ from provisioner.secret import (
     Secret,
     SecretRef,
 )
+from tests.fakes.secrets import FakeSecretStore
 
 CANARY = "C4nary-Value"
 
@@ -112,8 +115,8 @@ def test_generated_ones_are_kept(store: FileSecretStore, tmp_path: Path) -> None
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o777 == 0o700
     assert list(path.parent.iterdir()) == [path]
-    assert kept_secret(path, "administrator") == first
-    assert kept_secret(path, "users.dev") == other
+    assert kept_secret(path, "administrator") == KeptSecret(value=first)
+    assert kept_secret(path, "users.dev") == KeptSecret(value=other)
     assert kept_secret(path, "dev") is None
     assert kept_secret(tmp_path / "none.json", "dev") is None
 
@@ -123,8 +126,8 @@ def test_another_length_keeps_the_password_in_use(store: FileSecretStore, tmp_pa
     long = store.resolve("administrator", Generated(generate=24))
     assert store.resolve("administrator", Generated(generate=12)) == short
     path = tmp_path / "state" / "secrets.json"
-    assert kept_secret(path, "administrator") == long
-    assert kept_secret(path, "administrator", length=12) == short
+    assert kept_secret(path, "administrator") == KeptSecret(value=long)
+    assert kept_secret(path, "administrator", length=12) == KeptSecret(value=short)
 
 
 def test_fingerprints(store: FileSecretStore, tmp_path: Path) -> None:
@@ -207,3 +210,30 @@ def test_what_stands_in_the_way_of_a_secret(store: FileSecretStore, tmp_path: Pa
         assert error is not None and words in error.message, reference
         assert CANARY not in error.message
     assert not marker.exists() and not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "fake"])
+def test_a_rotation_is_the_same_until_it_ends(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "secrets.json"
+
+    def store() -> SecretStore:
+        if kind == "fake":
+            return fake
+        return FileSecretStore(path, environment={}, home=tmp_path, folder=tmp_path)
+
+    fake = FakeSecretStore()
+    first = store().resolve("administrator", Generated(generate=20))
+    new = store().begin_rotation("administrator", generation=1, length=20)
+    assert new != first
+    assert store().begin_rotation("administrator", generation=1, length=20) == new
+    assert store().begin_rotation("administrator", generation=2, length=20) != new
+    store().end_rotation("administrator", generation=1)
+    assert store().begin_rotation("administrator", generation=1, length=20) == new
+    assert store().resolve("administrator", Generated(generate=20)) == first
+    if kind == "file":
+        kept = kept_secret(path, "administrator", generation=1)
+        assert kept == KeptSecret(value=new, previous=first)
+        pending = kept_secret(path, "administrator", generation=2)
+        assert pending is not None and pending.pending
+        assert kept_secret(path, "administrator") == KeptSecret(value=first)
+        assert path.stat().st_mode & 0o777 == 0o600

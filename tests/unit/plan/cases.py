@@ -23,6 +23,16 @@ from tests.unit.plan.scene import (
     old_disc,
     server_disc,
 )
+from tests.unit.plan.settings_cases import (
+    CONSOLE_ON_A_CLIENT,
+    FILE_THERE,
+    MISSING_FILE,
+    ROLE_ON_A_CLIENT,
+    ROLE_ON_A_SERVER,
+    SSH_FROM_A_PACKAGE,
+    SSH_FROM_WINDOWS_UPDATE,
+    SSH_IN_THE_SERVER,
+)
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 GIB = 2**30
@@ -364,4 +374,11 @@ CASES = (
     case("host.memory", Scene(profile=machine("memory: 64 GiB"))),
     case("host.space", Scene(host=good_facts(
         storage=Storage(folder="/s", free_bytes=GIB)))),
+    case("windows.host-file", MISSING_FILE, good=FILE_THERE),
+    case("windows.server-only", ROLE_ON_A_CLIENT, good=ROLE_ON_A_SERVER),
+    case("windows.server-only", CONSOLE_ON_A_CLIENT, severity=WARNING),
+    case("windows.ssh-download", SSH_FROM_WINDOWS_UPDATE, severity=WARNING,
+         good=SSH_FROM_A_PACKAGE),
+    case("windows.ssh-download", SSH_FROM_WINDOWS_UPDATE, severity=WARNING,
+         good=SSH_IN_THE_SERVER),
 )  # fmt: skip

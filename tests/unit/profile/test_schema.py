@@ -93,6 +93,10 @@ GOOD_WINDOWS = [
     "locale: {keyboard: [de-DE, '0407:00000407'], language: sr-Latn-RS, timezone: Asia/Tokyo}",
     "locale: {keyboard: en-US}",
     "users: [{name: a, password: {keyring: a/b}}, {name: b, password: {generate: 12}}]",
+    "settings: {registry: [{key: 'hklm\\a', data: 1}, {key: 'HKU\\Default\\a', data: [x]}]}",
+    "settings: {page_file: none, power: {sleep: never, screen_off: 5 min}, desktop: {dark: null}}",
+    "settings: {page_file: {initial: 1 GiB, maximum: 2 GiB}, firewall: {allow: [remote-desktop]}}",
+    "remote: {ssh: {}, desktop: null}",
 ]
 BAD = [
     "nmae: x\n",
@@ -125,6 +129,16 @@ BAD_WINDOWS = [
     "locale: {keyboard: '0407:1'}",
     "locale: {language: german}",
     "autologon: {user: a, times: 0}",
+    "settings: {registry: [{key: 'HKCR\\a', data: 1}]}",
+    "settings: {registry: [{key: 'HKLM\\a', data: 1.5}]}",
+    "settings: {power: {sleep: always}}",
+    "settings: {power: {plan: fast}}",
+    "settings: {page_file: big}",
+    "settings: {files: [{source: a, to: Tools}]}",
+    "settings: {firewall: {allow: [Remote Desktop]}}",
+    "settings: {features: {enable: ['a b']}}",
+    "remote: {ssh: {authorized_keys: [id_ed25519.pub]}}",
+    "remote: {ssh: true}",
 ]
 
 

@@ -144,11 +144,12 @@ try {
     # HTTPS only. The order matters: a private network first, the listener last.
     Get-NetConnectionProfile | Where-Object { $_.NetworkCategory -eq 'Public' } | Set-NetConnectionProfile -NetworkCategory Private
     Enable-PSRemoting -SkipNetworkProfileCheck -Force | Out-Null
-    Get-ChildItem -Path WSMan:\localhost\Listener | Where-Object { $_.Keys -contains 'Transport=HTTP' } | Remove-Item -Recurse -Force
+    Get-ChildItem -Path WSMan:\localhost\Listener | Remove-Item -Recurse -Force
     Get-NetFirewallRule -Group '@FirewallAPI.dll,-30267' -ErrorAction SilentlyContinue | Disable-NetFirewallRule
     $policy = 'HKLM:\SOFTWARE\Microsoft\Windows\CurrentVersion\Policies\System'
     New-ItemProperty -LiteralPath $policy -Name LocalAccountTokenFilterPolicy -PropertyType DWord -Value 1 -Force | Out-Null
     $certificate = New-SelfSignedCertificate -DnsName $env:COMPUTERNAME -CertStoreLocation Cert:\LocalMachine\My -NotAfter (Get-Date).AddYears(10)
+    Remove-NetFirewallRule -Name provisioner-winrm-https -ErrorAction SilentlyContinue
     New-NetFirewallRule -Name provisioner-winrm-https -DisplayName 'Windows Remote Management (HTTPS-In)' -Direction Inbound -Protocol TCP -LocalPort 5986 -Action Allow | Out-Null
     Set-Service -Name WinRM -StartupType Automatic
     New-Item -Path WSMan:\localhost\Listener -Transport HTTPS -Address * -CertificateThumbPrint $certificate.Thumbprint -Force | Out-Null
