@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from provisioner.answers import drivers as driver_files
-from provisioner.answers import keys, layout, locale, logon, steps, windows
+from provisioner.answers import keys, layout, locale, logon, network, steps, windows
 from provisioner.answers.serialise import serialise
 from provisioner.errors import MediaError, Problem, Severity
 from provisioner.media.facts import Edition, MediaFacts
@@ -34,6 +34,7 @@ class AnswerDisc:
     layout: layout.Layout | None
     """None on a physical PC: Setup asks which disk."""
     product_key: keys.ProductKey
+    network: network.NetworkSettings
     autologon: logon.Autologon
     ready_when: windows.ReadyWhen | None
     """None on a physical PC: nobody waits for it."""
@@ -102,6 +103,7 @@ def compose(
     taken = None
     if drivers is not None and virtual:
         taken = driver_files.collect(drivers, machine, edition)
+    networking = network.decide(profile)
     step_files = steps.files(profile.windows.steps)
     marker = f"provision/machine-{identity}"
 
@@ -112,6 +114,7 @@ def compose(
         layout=disk,
         key=key,
         autologon=autologon,
+        network=networking,
         marker=marker.replace("/", "\\"),
     )
     script = windows.script_context(
@@ -134,6 +137,7 @@ def compose(
         languages=languages,
         layout=disk,
         product_key=key,
+        network=networking,
         autologon=autologon,
         ready_when=windows.ready_when(profile, agent=taken is not None and taken.agent)
         if virtual

@@ -15,6 +15,7 @@ from provisioner.answers.keys import ProductKey
 from provisioner.answers.layout import Layout
 from provisioner.answers.locale import Languages
 from provisioner.answers.logon import Autologon, administrator_enabled
+from provisioner.answers.network import NetworkSettings
 from provisioner.answers.steps import StepFile
 from provisioner.media.facts import Edition
 from provisioner.profile.model import Profile
@@ -80,6 +81,7 @@ def answer_context(
     layout: Layout | None,
     key: ProductKey,
     autologon: Autologon,
+    network: NetworkSettings,
     marker: str,
 ) -> Mapping[str, Any]:
     """The variables of `windows/autounattend.xml.j2` and its passes."""
@@ -112,6 +114,7 @@ def answer_context(
         "prevent_device_encryption": not server
         and (encrypt is False or (encrypt is None and profile.metal is None and machine.tpm)),
         "rdp": windows.remote.rdp,
+        "network": network,
         "autologon": autologon,
         "first_logon_command": first_logon_command(marker),
         "administrator_password": NamedSecret(name="administrator", reference=administrator)

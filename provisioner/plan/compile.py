@@ -221,6 +221,7 @@ def _facts(
         ("product key", disc.product_key.reason),
         ("boot prompt", _prompt(boot)),
         ("machine", f"{_machine(sources, made)} on {sources.host.uri}"),
+        *disc.network.describe(),
     ]
     if disc.autologon_note:
         rows.append(("autologon", disc.autologon_note))

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from provisioner.profile.base import ProfileModel
+from provisioner.profile.network import Addresses
 from provisioner.profile.units import Duration, MacAddress, Size
 
 
@@ -19,7 +20,7 @@ class Disk(ProfileModel):
     """Default: virtio with a driver disc, otherwise sata (nvme for arm64)."""
 
 
-class Network(ProfileModel):
+class Network(Addresses):
     """A network interface."""
 
     network: str | None = None

@@ -5,6 +5,15 @@ from __future__ import annotations
 from typing import Literal
 
 from provisioner.profile.base import ProfileModel
+from provisioner.profile.network import Addresses
+from provisioner.profile.units import MacAddress
+
+
+class Card(Addresses):
+    """A network card of a physical PC, known by its address."""
+
+    mac: MacAddress
+    """The card's MAC address, as its label or the firmware shows it."""
 
 
 class Metal(ProfileModel):
@@ -12,3 +21,5 @@ class Metal(ProfileModel):
 
     firmware: Literal["secure-boot", "uefi", "bios"] = "secure-boot"
     """How the PC starts: UEFI with Secure Boot, UEFI without, or BIOS."""
+    networks: tuple[Card, ...] = ()
+    """Network cards with settings of their own. The others are left to DHCP and routers."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from provisioner.errors import Severity
-from provisioner.profile import hardware
+from provisioner.profile import hardware, network_rules
 from provisioner.profile.fields import Path
 from provisioner.profile.model import Profile
 from provisioner.profile.places import Finding
@@ -179,6 +179,8 @@ def _literals(profile: Profile) -> Iterator[Finding]:
     secrets: list[tuple[Path, object]] = [
         (("windows", "product_key"), windows.product_key),
         (("windows", "administrator", "password"), windows.administrator.password),
+        (("windows", "join", "password"), windows.join.password),
+        (("windows", "join", "blob"), windows.join.blob),
         *(
             (("windows", "users", index, "password"), user.password)
             for index, user in enumerate(windows.users)
@@ -252,10 +254,32 @@ RULES = (
     Rule(hardware.memory, ("machine.memory",)),
     Rule(_recovery, ("machine.disks.size", "windows.recovery")),
     Rule(hardware.addresses, ("machine.networks.mac",)),
+    Rule(
+        network_rules.static_addresses,
+        (
+            "machine.networks.addresses",
+            "machine.networks.gateways",
+            "metal.networks.addresses",
+            "metal.networks.gateways",
+        ),
+    ),
+    Rule(
+        network_rules.static_without_network,
+        ("machine.networks.addresses", "machine.networks.network", "metal"),
+    ),
+    Rule(network_rules.metal_cards, ("metal.networks.mac",)),
+    Rule(network_rules.join, ("windows.join", "machine.networks", "metal")),
+    Rule(network_rules.join_password, ("windows.join",)),
+    Rule(network_rules.firewall, ("windows.firewall", "windows.remote.rdp")),
     Rule(_remote, ("windows.remote", "machine.networks")),
     Rule(
         _literals,
-        ("windows.product_key", "windows.administrator.password", "windows.users.password"),
+        (
+            "windows.product_key",
+            "windows.administrator.password",
+            "windows.users.password",
+            "windows.join",
+        ),
     ),
     Rule(_product_key, ("windows.product_key",)),
 )

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from provisioner.profile.base import ProfileModel
+from provisioner.profile.network import Dns, Firewall, Join
 from provisioner.profile.secrets import SecretValue
 from provisioner.profile.units import (
     ComputerName,
@@ -163,6 +164,12 @@ class Windows(ProfileModel):
     """Log a user on by itself."""
     remote: Remote = Remote()
     """Ways in from the network."""
+    join: Join = Join()
+    """The workgroup or domain the computer becomes a member of."""
+    dns: Dns = Dns()
+    """DNS of the whole computer; servers are told for each interface."""
+    firewall: Firewall = Firewall()
+    """Groups of firewall rules."""
     hardware_checks: Literal["satisfy", "bypass"] = "satisfy"
     """Windows 11's TPM, Secure Boot and memory checks: met by the machine, or switched off."""
     device_encryption: bool | None = None

@@ -193,6 +193,57 @@ def cases() -> tuple[Case, ...]:
         ),
         _arm64("arm64"),
         _arm64("arm64-drivers", drivers=True, remote={"rdp": True, "winrm": "https"}),
+        _server(
+            "network-static-join",
+            remote={"rdp": True},
+            join={
+                "domain": "corp.example",
+                "user": "CORP\\joiner",
+                "password": {"env": "JOIN_PASSWORD"},
+                "ou": "OU=Servers & more,DC=corp,DC=example",
+                "timeout": "10 min",
+            },
+            dns={"domain": "corp.example", "search": ["corp.example", "example"]},
+            firewall={
+                "open": ["file-and-printer-sharing", "@FirewallAPI.dll,-37302"],
+                "close": ["network-discovery"],
+                "profile": "domain",
+                "off": ["domain"],
+            },
+            machine={
+                "networks": [
+                    {
+                        "network": "lan",
+                        "mac": "52:54:00:12:34:56",
+                        "addresses": ["192.0.2.10/24", "2001:db8::10/64", "192.0.2.11/24"],
+                        "gateways": ["192.0.2.1", "fe80::1"],
+                        "dns": ["192.0.2.53", "2001:db8::53"],
+                        "dns_suffix": "lan.corp.example",
+                    },
+                    {"network": "storage", "addresses": ["198.51.100.10/25", "fd00::10/64"]},
+                    {"network": "guests"},
+                ]
+            },
+        ),
+        _arm64("arm64-join-blob", drivers=True, join={"blob": {"file": "/keys/vm.djoin"}}),
+        _windows_11(
+            "join-blob-specialize", join={"blob": {"env": "BLOB"}, "blob_pass": "specialize"}
+        ),
+        _windows_11(
+            "metal-addresses",
+            join={"workgroup": "LAB"},
+            metal={
+                "networks": [
+                    {
+                        "mac": "3c-52-82-00-11-22",
+                        "addresses": ["192.0.2.20/24"],
+                        "gateways": ["192.0.2.1"],
+                        "dns": ["192.0.2.53"],
+                        "dns_suffix": "lan.example",
+                    }
+                ]
+            },
+        ),
         _windows_11("own-key", product_key={"file": "/keys/win11.txt"}),
         _other(
             "own-key-unknown-edition",

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from provisioner.errors import Severity, UsageError
 from provisioner.plan.rules.force import can_be_forced
 
-PARTS = ("profile", "plan", "lint", "other")
+PARTS = ("profile", "settings", "plan", "lint", "other")
 """Files of the book, in the order a person meets their rules."""
 PAGE = "docs/rules.md"
 
