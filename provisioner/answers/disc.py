@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from provisioner.answers import drivers as driver_files
 from provisioner.answers import keys, layout, locale, logon, network, steps, windows
+from provisioner.answers.layout import Layout
 from provisioner.answers.serialise import serialise
 from provisioner.errors import MediaError, Problem, Severity
 from provisioner.media.facts import Edition, MediaFacts
@@ -31,8 +32,10 @@ class AnswerDisc:
     """The file by which the guest finds this disc, `provision/machine-...`."""
     computer_name: str
     languages: locale.Languages
-    layout: layout.Layout | None
-    """None on a physical PC: Setup asks which disk."""
+    layout: Layout | None
+    """None on a physical PC whose disk the profile does not name: Setup asks for it."""
+    data_disks: tuple[Layout, ...]
+    """Other disks that get partitions."""
     product_key: keys.ProductKey
     network: network.NetworkSettings
     autologon: logon.Autologon
@@ -87,17 +90,7 @@ def compose(
     machine, server = profile.machine, windows.is_server(edition)
     languages = locale.choose(profile.windows.locale, install, edition)
     virtual = profile.metal is None
-    recovery = profile.windows.recovery
-    disk = (
-        layout.compute(
-            uefi=machine.firmware != "bios",
-            disk_bytes=machine.disks[0].size.bytes,
-            recovery_bytes=recovery.bytes if recovery is not None else None,
-            image_bytes=edition.total_bytes,
-        )
-        if virtual
-        else None
-    )
+    disk, data_disks = layout.decide(profile, image_bytes=edition.total_bytes)
     key = keys.choose(edition, install, profile.windows.product_key)
     autologon = logon.decide(profile.windows, server=server)
     taken = None
@@ -112,6 +105,7 @@ def compose(
         edition,
         languages=languages,
         layout=disk,
+        data_disks=data_disks,
         key=key,
         autologon=autologon,
         network=networking,
@@ -136,6 +130,7 @@ def compose(
         computer_name=answers["computer_name"],
         languages=languages,
         layout=disk,
+        data_disks=data_disks,
         product_key=key,
         network=networking,
         autologon=autologon,
@@ -161,7 +156,8 @@ def _notes(
 ) -> list[Problem]:
     """What a person should know and need not change."""
     found = []
-    if profile.metal is None and profile.windows.recovery is None:
+    first = profile.machine.disks[0]
+    if profile.metal is None and profile.windows.recovery is None and first.partitions is None:
         found.append(
             Problem(
                 message="no recovery partition is laid out; Setup may take some of the Windows "
@@ -180,13 +176,17 @@ def _notes(
                 hint="add a user in Administrators",
             )
         )
-    if len(profile.machine.disks) > 1:
+    if profile.metal is None and len(profile.machine.disks) > 1:
+        laid_out = any(disk.partitions is not None for disk in profile.machine.disks[1:])
+        several = len({disk.bus for disk in profile.machine.disks}) > 1
         found.append(
             Problem(
                 message="Windows goes on disk 0 as Setup counts; with several disks that should be "
-                "the first one, and nobody promises it",
+                "the first one, and nobody promises it"
+                + (", less so with different buses" if laid_out and several else ""),
                 rule="machine.disks",
-                severity=Severity.NOTE,
+                severity=Severity.WARNING if laid_out and several else Severity.NOTE,
+                hint="give disks with `partitions` the same bus" if laid_out and several else None,
             )
         )
     return found

@@ -119,12 +119,15 @@ class NetworkSettings:
 
     def describe(self) -> tuple[tuple[str, str], ...]:
         """Rows for plans: what was asked for beyond DHCP."""
+        addresses = (
+            f"{', '.join(one.addresses)} on {one.identifier}{_via(one)}" for one in self.static
+        )
+        servers = (f"{', '.join(one.dns)} on {one.identifier}" for one in self.resolvers if one.dns)
         rows = [
-            ("address", f"{', '.join(one.addresses)} on {one.identifier}{_via(one)}")
-            for one in self.static
+            (label, "; ".join(texts))
+            for label, texts in (("addresses", tuple(addresses)), ("DNS", tuple(servers)))
+            if texts
         ]
-        rows += [("DNS", f"{', '.join(one.dns)} on {one.identifier}")
-                 for one in self.resolvers if one.dns]  # fmt: skip
         if joined := self.membership.describe():
             rows.append(("member of", joined))
         asked = [one for one in self.firewall_groups if one.group != REMOTE_DESKTOP]

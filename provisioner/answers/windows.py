@@ -79,6 +79,7 @@ def answer_context(
     *,
     languages: Languages,
     layout: Layout | None,
+    data_disks: tuple[Layout, ...],
     key: ProductKey,
     autologon: Autologon,
     network: NetworkSettings,
@@ -100,6 +101,7 @@ def answer_context(
         "keyboards": languages.keyboards,
         "time_zone": windows.locale.timezone.windows_id,
         "layout": layout,
+        "disks": _disks(layout, data_disks),
         "image_index": edition.index,
         "setup_commands": [_lab_config(value) for value in LAB_CONFIG] if bypass else [],
         "own_setup_key": key.setup_key if own else None,
@@ -131,6 +133,13 @@ def answer_context(
             for user in windows.users
         ],
     }
+
+
+def _disks(layout: Layout | None, data_disks: tuple[Layout, ...]) -> tuple[Layout, ...]:
+    """The disks Setup changes; one that is kept, and not formatted, is none of them."""
+    if layout is None or (layout.kept is not None and not layout.format_kept):
+        return data_disks
+    return (layout, *data_disks)
 
 
 def script_context(

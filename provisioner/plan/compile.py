@@ -218,6 +218,10 @@ def _facts(
     rows = [
         ("answer disc", f"{len(files)} files, {binary_size(size)}{disc.drivers_summary}"),
         ("disk layout", disc.layout.describe() if disc.layout else "chosen in Setup"),
+        *(
+            (f"disk {layout.disk + 1}", f"as Setup counts {layout.disk}: {layout.describe()}")
+            for layout in disc.data_disks
+        ),
         ("product key", disc.product_key.reason),
         ("boot prompt", _prompt(boot)),
         ("machine", f"{_machine(sources, made)} on {sources.host.uri}"),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from provisioner.errors import Severity
-from provisioner.profile import hardware, network_rules
+from provisioner.profile import disk_rules, hardware, network_rules
 from provisioner.profile.fields import Path
 from provisioner.profile.model import Profile
 from provisioner.profile.places import Finding
@@ -152,7 +152,8 @@ def _somebody_can_log_on(profile: Profile) -> Iterator[Finding]:
 
 def _recovery(profile: Profile) -> Iterator[Finding]:
     recovery, disk = profile.windows.recovery, profile.machine.disks[0].size
-    if profile.metal is None and recovery is not None and recovery >= disk:
+    laid_out = profile.machine.disks[0].partitions is not None
+    if profile.metal is None and not laid_out and recovery is not None and recovery >= disk:
         yield Finding(
             path=("windows", "recovery"),
             message=f"a recovery partition of {recovery} does not fit on a disk of {disk}",
@@ -252,6 +253,17 @@ RULES = (
     ),
     Rule(hardware.bypass_elsewhere, ("windows.product", "windows.hardware_checks")),
     Rule(hardware.memory, ("machine.memory",)),
+    Rule(
+        disk_rules.partitions,
+        (
+            "machine.firmware",
+            "machine.disks.size",
+            "machine.disks.partitions",
+            "metal.firmware",
+            "metal.disk",
+        ),
+    ),
+    Rule(disk_rules.metal_disk, ("metal.disk",)),
     Rule(_recovery, ("machine.disks.size", "windows.recovery")),
     Rule(hardware.addresses, ("machine.networks.mac",)),
     Rule(

@@ -176,7 +176,10 @@ class Windows(ProfileModel):
     """Let Windows encrypt the disk by itself. Default: false, so that images stay readable; a
     physical PC does what Windows does by itself."""
     recovery: Size | None = Size("1 GiB")
-    """Size of the recovery partition behind Windows; null for none. On a physical PC Setup decides
-    that."""
+    """Size of the recovery partition; null for none. On a physical PC Setup decides that, and on a
+    disk with `partitions` they do."""
+    recovery_place: Literal["behind", "first"] = "behind"
+    """Where it lies: `behind` Windows, where updates can enlarge it, or `first` on the disk, where
+    Windows can grow when the disk does."""
     steps: tuple[Step, ...] = ()
     """What runs at the first logon, in this order; the first failure stops."""

@@ -225,6 +225,7 @@ def cases() -> tuple[Case, ...]:
                 ]
             },
         ),
+        *_disks(),
         _arm64("arm64-join-blob", drivers=True, join={"blob": {"file": "/keys/vm.djoin"}}),
         _windows_11(
             "join-blob-specialize", join={"blob": {"env": "BLOB"}, "blob_pass": "specialize"}
@@ -272,6 +273,118 @@ def cases() -> tuple[Case, ...]:
             users=[],
             administrator={"password": {"generate": 20}, "enabled": True},
             device_encryption=True,
+        ),
+    )
+
+
+def _disks() -> tuple[Case, ...]:
+    """Layouts that profiles ask for."""
+    data = {
+        "use": "data",
+        "size": "20 GiB",
+        "format": "ntfs",
+        "label": "Data & more",
+        "letter": "D",
+    }
+    return (
+        _windows_11("recovery-first", recovery_place="first", recovery="750 MiB"),
+        _windows_11(
+            "partitions",
+            machine={
+                "disks": [
+                    {
+                        "size": "128 GiB",
+                        "partitions": [
+                            {"use": "recovery", "size": "700 MiB", "label": "WinRE"},
+                            {"use": "efi", "size": "300 MiB"},
+                            {"use": "msr"},
+                            {"use": "windows", "label": "System disk", "letter": "C"},
+                            data,
+                        ],
+                    },
+                    {
+                        "size": "2 TiB",
+                        "partitions": [
+                            {"use": "msr"},
+                            {"use": "data", "size": "1 TiB", "letter": "E"},
+                            {"use": "data", "size": "16 GiB", "format": "fat32", "label": "FAT"},
+                        ],
+                    },
+                    {"size": "10 GiB"},
+                    {"size": "10 GiB", "partitions": [{"use": "data", "letter": "F"}]},
+                ]
+            },
+        ),
+        _other(
+            "bios-one-partition",
+            edition("Professional", index=6, build=19045),
+            profile=_profile(
+                "win10",
+                product="windows-10",
+                machine={
+                    "firmware": "bios",
+                    "tpm": False,
+                    "disks": [
+                        {"partitions": [{"use": "windows", "size": "40 GiB"}]},
+                        {"partitions": [{"use": "data"}]},
+                    ],
+                },
+            ),
+        ),
+        _other(
+            "bios-partitions",
+            edition("Professional", index=6, build=19045),
+            profile=_profile(
+                "win10",
+                product="windows-10",
+                machine={
+                    "firmware": "bios",
+                    "tpm": False,
+                    "disks": [
+                        {
+                            "size": "100 GiB",
+                            "partitions": [
+                                {"use": "system"},
+                                {"use": "windows", "size": "60 GiB"},
+                                {"use": "recovery"},
+                                {"use": "data", "letter": "D"},
+                            ],
+                        }
+                    ],
+                },
+            ),
+        ),
+        _windows_11("metal-wipe", metal={"disk": {"number": 1, "policy": "wipe"}}),
+        _windows_11(
+            "metal-wipe-partitions",
+            metal={
+                "disk": {
+                    "number": 0,
+                    "policy": "wipe",
+                    "partitions": [
+                        {"use": "efi"},
+                        {"use": "msr"},
+                        {"use": "windows", "size": "200 GiB"},
+                        {"use": "recovery"},
+                        {"use": "data", "letter": "D", "label": "Daten", "format": "fat32"},
+                    ],
+                }
+            },
+        ),
+        _windows_11("metal-keep", metal={"disk": {"number": 0, "policy": "keep", "install_to": 3}}),
+        _windows_11(
+            "metal-keep-as-it-is",
+            metal={"disk": {"number": 2, "policy": "keep", "install_to": 4, "format": False}},
+        ),
+        _arm64(
+            "arm64-partitions",
+            drivers=True,
+            machine={
+                "disks": [
+                    {"partitions": [{"use": "efi"}, {"use": "msr"}, {"use": "windows"}]},
+                    {"size": "5 GiB", "partitions": [data | {"size": "4 GiB"}]},
+                ]
+            },
         ),
     )
 

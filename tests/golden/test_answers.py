@@ -66,6 +66,7 @@ def _listing(disc: AnswerDisc) -> str:
     """Every file with what it consists of, every slot with its encoding, every decision."""
     layout = disc.layout.describe() if disc.layout is not None else "chosen in Setup"
     lines = [f"label {disc.label}", f"layout {layout}"]
+    lines += [f"disk {data.disk}: {data.describe()}" for data in disc.data_disks]
     lines += [f"{label} {text}" for label, text in disc.network.describe()]
     lines.append(f"product key {disc.product_key.source}: {disc.product_key.reason}")
     lines.append(f"autologon {disc.autologon_note}")
@@ -205,28 +206,46 @@ def test_exactly_one_first_logon_command(name: str) -> None:
 
 @every_case
 def test_disk_layout(name: str) -> None:
-    """Size xor Extend, Extend last, and Windows goes on a formatted partition."""
+    """On each disk Size xor Extend, Extend last; Windows goes on a formatted partition."""
     root = answer_xml(name)
-    if CASES[name].profile.metal is not None:
+    profile = CASES[name].profile
+    if profile.metal is not None and profile.metal.disk is None:
         for tag in ("DiskConfiguration", "InstallTo", "InstallToAvailablePartition"):
             assert not list(root.iter(f"{UNATTEND}{tag}")), "Setup has to ask"
         assert disc_of(name).layout is None
         return
-    created = list(root.iter(f"{UNATTEND}CreatePartition"))
-    modified = list(root.iter(f"{UNATTEND}ModifyPartition"))
-    for partition in created:
-        assert (partition.find(f"{UNATTEND}Size") is None) != (
-            partition.find(f"{UNATTEND}Extend") is None
+    target_disk = root.findtext(f".//{UNATTEND}InstallTo/{UNATTEND}DiskID")
+    target = int(root.findtext(f".//{UNATTEND}InstallTo/{UNATTEND}PartitionID"))
+    disks = {disk.findtext(f"{UNATTEND}DiskID"): disk for disk in root.iter(f"{UNATTEND}Disk")}
+    kept = profile.metal is not None and profile.metal.disk.policy == "keep"
+    if kept:
+        assert [disk.findtext(f"{UNATTEND}WillWipeDisk") for disk in disks.values()] == (
+            ["false"] if profile.metal.disk.format else []
         )
-    assert [p.find(f"{UNATTEND}Extend") is not None for p in created].index(True) == (
-        len(created) - 1
-    )
-    target = int(root.find(f".//{UNATTEND}InstallTo/{UNATTEND}PartitionID").text)
-    assert modified[target - 1].findtext(f"{UNATTEND}Format") == "NTFS"
-    assert created[target - 1].findtext(f"{UNATTEND}Type") == "Primary"
-    types = {p.findtext(f"{UNATTEND}Type") for p in created}
-    bios = CASES[name].profile.firmware == "bios"
-    assert types == ({"Primary"} if bios else {"EFI", "MSR", "Primary"})
+        assert not list(root.iter(f"{UNATTEND}CreatePartition"))
+        return
+    assert target_disk in disks
+    for number, disk in disks.items():
+        assert disk.findtext(f"{UNATTEND}WillWipeDisk") == "true"
+        created = list(disk.iter(f"{UNATTEND}CreatePartition"))
+        modified = list(disk.iter(f"{UNATTEND}ModifyPartition"))
+        extends = [p.find(f"{UNATTEND}Extend") is not None for p in created]
+        assert extends == [p.find(f"{UNATTEND}Size") is None for p in created]
+        assert not any(extends[:-1])
+        types = [p.findtext(f"{UNATTEND}Type") for p in created]
+        assert len(created) == len(modified)
+        if number != target_disk:
+            assert "EFI" not in types
+            continue
+        assert modified[target - 1].findtext(f"{UNATTEND}Format") == "NTFS"
+        assert modified[target - 1].findtext(f"{UNATTEND}Letter") == "C"
+        assert types[target - 1] == "Primary"
+        bios = profile.firmware == "bios"
+        assert set(types) == ({"Primary"} if bios else {"EFI", "MSR", "Primary"})
+        active = [p.findtext(f"{UNATTEND}Active") for p in modified]
+        assert active.count("true") == (1 if bios else 0)
+    letters = [letter.text for letter in root.iter(f"{UNATTEND}Letter")]
+    assert len(letters) == len(set(letters))
 
 
 METAL = [name for name, case in CASES.items() if case.profile.metal is not None]
@@ -304,7 +323,7 @@ def test_every_model_of_a_profile_occurs() -> None:
         _models(case.profile, used)
     known = {
         model
-        for module in ("machine", "metal", "model", "network", "windows")
+        for module in ("disks", "machine", "metal", "model", "network", "windows")
         for model in vars(__import__(f"provisioner.profile.{module}", fromlist=["x"])).values()
         if isinstance(model, type)
         and issubclass(model, BaseModel)

@@ -5,14 +5,19 @@ Its pure parts only: the whole of it runs in the boot tests.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from provisioner.answers.disc import AnswerDisc
 from provisioner.profile.cards import cards
+from provisioner.profile.disks import Partition
 from tests.golden.cases import Case
 from tests.golden.test_answers import CASES, answer_file, disc_of, every_case, filled
 from tests.standin.setup import image, layout, oobe, specialize, windows_pe
 from tests.standin.setup.answers import AnswerFile, read_answer_file
+from tests.standin.setup.elements import Element
+from tests.standin.setup.outcome import SetupStopped
 from tests.standin.setup.passwords import fingerprint
 from tests.standin.setup.settings_check import check_pass
 
@@ -66,20 +71,73 @@ def test_windows_pe(name: str) -> None:
     assert user_data.organization == (case.profile.windows.organization or "")
     assert windows_pe.mask_key(user_data.key) != ""
 
-    if case.profile.metal is not None:
-        assert setup.find("DiskConfiguration") is None
+    _disks(case, disc, setup)
+
+
+def _disks(case: Case, disc: AnswerDisc, setup: Element) -> None:
+    """What Setup would make of the machine's real disks is what the profile asked for."""
+    metal = case.profile.metal
+    configuration, image_install = setup.find("DiskConfiguration"), setup.find("ImageInstall")
+    if metal is not None and metal.disk is None:
+        assert configuration is None
         return
     assert disc.layout is not None
     firmware = "bios" if case.profile.firmware == "bios" else "uefi"
-    size = case.profile.machine.disks[0].size.bytes // 1024**2
-    disk = layout.Disk(disk_id=0, device="/dev/vda", bus="virtio", size_mib=size)
-    plans = layout.plan_disks(setup.find("DiskConfiguration"), [disk], firmware=firmware)
-    plan, target = layout.install_target(setup.find("ImageInstall"), plans, firmware=firmware)
+    mib = 1024**2
+    sizes = [disk.size.bytes // mib for disk in case.profile.machine.disks]
+    if metal is not None:
+        sizes = [500 * 1024] * 3
+    found = [
+        layout.Disk(disk_id=number, device=f"vd{number}", bus="virtio", size_mib=size,
+                    partitions=6 if metal else 0)
+        for number, size in enumerate(sizes)
+    ]  # fmt: skip
+    if metal is not None and metal.disk is not None and metal.disk.policy == "keep":
+        # The stand-in knows nothing of partitions that are there already; it must see no wipe.
+        if metal.disk.format:
+            with pytest.raises(SetupStopped, match="WillWipeDisk is not true"):
+                layout.plan_disks(configuration, found, firmware=firmware)
+        return
+    plans = layout.plan_disks(configuration, found, firmware=firmware)
+    plan, target = layout.install_target(image_install, plans, firmware=firmware)
+    assert plan.disk.disk_id == disc.layout.disk
     assert target.number == disc.layout.windows_partition
-    if case.profile.windows.recovery is not None:
-        recovery = plan.partitions[-1]
-        assert recovery.size_mib >= case.profile.windows.recovery.bytes / 1024**2
-        assert recovery.label == "Recovery"
+    if metal is not None:
+        return
+    wanted = {
+        number: disk.partitions
+        for number, disk in enumerate(case.profile.machine.disks)
+        if disk.partitions is not None
+    }
+    assert {plan.disk.disk_id for plan in plans} == {0, *wanted}
+    for plan in plans:
+        _partitions(plan, wanted.get(plan.disk.disk_id))
+    if 0 not in wanted and case.profile.windows.recovery is not None:
+        (recovery,) = (p for p in plans[0].partitions if p.label == "Recovery")
+        assert recovery.size_mib >= case.profile.windows.recovery.bytes / mib
+        behind = case.profile.windows.recovery_place == "behind"
+        assert (recovery.number > target.number) is behind
+
+
+def _partitions(plan: layout.DiskPlan, wanted: Sequence[Partition] | None) -> None:
+    """Kinds, sizes, file systems, labels and letters in the order of the profile."""
+    if wanted is None:
+        return
+    kinds = {"efi": "EFI", "msr": "MSR"}
+    assert [p.kind for p in plan.partitions] == [kinds.get(w.use, "Primary") for w in wanted]
+    for made, one in zip(plan.partitions, wanted, strict=True):
+        if one.size is not None:
+            assert abs(made.size_mib - one.size.bytes / 1024**2) <= 4
+        if one.use == "msr":
+            assert made.file_system is None
+            continue
+        fat = one.use == "efi" or one.format == "fat32"
+        assert made.file_system == ("FAT32" if fat else "NTFS")
+        assert made.label == one.label or one.label is None
+        assert made.letter == ("C" if one.use == "windows" else one.letter)
+    end = plan.partitions[-1].start_mib + plan.partitions[-1].size_mib
+    greedy = any(one.size is None and one.use in ("windows", "data") for one in wanted)
+    assert greedy is (plan.disk.size_mib - end <= 8)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in KEYS_UNKNOWN])
