@@ -6,17 +6,20 @@ import re
 from dataclasses import dataclass
 
 from provisioner.answers import drivers as driver_files
-from provisioner.answers import keys, layout, locale, logon, network, steps, windows
+from provisioner.answers import keys, layout, locale, logon, network, oem, own, steps, windows
 from provisioner.answers.layout import Layout
 from provisioner.answers.serialise import serialise
-from provisioner.errors import MediaError, Problem, Severity
+from provisioner.answers.supplied import Supplied
+from provisioner.errors import MediaError, Problem, ProfileError, Severity
 from provisioner.media.facts import Edition, MediaFacts
 from provisioner.profile.model import Profile
 from provisioner.templating import Templates
-from provisioner.tree import Bytes, Entry, File, Tree
+from provisioner.tree import Bytes, Entry, File, HostFile, Tree
 
 LABEL = "PROVISION"
 """Volume label. Nothing looks for it: the disc is found by its marker file."""
+ANSWER_FILE = "Autounattend.xml"
+NOTHING = Supplied()
 ANSWER_TEMPLATE = "windows/autounattend.xml.j2"
 SCRIPT_TEMPLATE = "windows/scripts/first-logon.ps1.j2"
 _IDENTITY = re.compile(r"[A-Za-z0-9._-]{1,48}")
@@ -31,14 +34,15 @@ class AnswerDisc:
     marker: str
     """The file by which the guest finds this disc, `provision/machine-...`."""
     computer_name: str
-    languages: locale.Languages
+    languages: locale.Languages | None
+    """None, like the other decisions, where an answer file of the user's own takes them."""
     layout: Layout | None
     """None on a physical PC whose disk the profile does not name: Setup asks for it."""
     data_disks: tuple[Layout, ...]
     """Other disks that get partitions."""
-    product_key: keys.ProductKey
-    network: network.NetworkSettings
-    autologon: logon.Autologon
+    product_key: keys.ProductKey | None
+    network: network.NetworkSettings | None
+    autologon: logon.Autologon | None
     ready_when: windows.ReadyWhen | None
     """None on a physical PC: nobody waits for it."""
     drivers: driver_files.DriverFiles | None
@@ -46,6 +50,8 @@ class AnswerDisc:
     """Accounts a person can log on with, the one that logs on first in front."""
     problems: tuple[Problem, ...]
     """Warnings and notes for `check` and `plan`."""
+    own: own.OwnAnswers | None = None
+    """The user's own answer file, where that is used."""
 
     @property
     def drivers_summary(self) -> str:
@@ -60,7 +66,24 @@ class AnswerDisc:
     @property
     def autologon_note(self) -> str:
         """Who is logged on how often, and why, in one line."""
-        return self.autologon.describe()
+        return self.autologon.describe() if self.autologon is not None else ""
+
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What was decided, in rows for plans."""
+        if self.own is not None:
+            return self.own.describe()
+        rows = [("disk layout", self.layout.describe() if self.layout else "chosen in Setup")]
+        rows += [
+            (f"disk {layout.disk + 1}", f"as Setup counts {layout.disk}: {layout.describe()}")
+            for layout in self.data_disks
+        ]
+        if self.product_key is not None:
+            rows.append(("product key", self.product_key.reason))
+        if self.network is not None:
+            rows += self.network.describe()
+        if self.autologon is not None:
+            rows.append(("autologon", self.autologon_note))
+        return tuple(rows)
 
 
 def compose(
@@ -70,14 +93,16 @@ def compose(
     drivers: MediaFacts | None,
     *,
     templates: Templates,
+    supplied: Supplied = NOTHING,
     identity: str | None = None,
 ) -> AnswerDisc:
     """The answer disc of one machine. Pure: reads no medium, resolves no secret.
 
-    `identity` is unique to the machine (default: its name) and names the marker file, so that
-    another machine's disc is never taken for this one. Raises ProfileError with all that
-    contradicts the medium in one area, MediaError where the driver disc lacks something,
-    TemplateError where a (user's) template is wrong.
+    `supplied` holds the files of the user's own that the profile names. `identity` is unique to the
+    machine (default: its name) and names the marker file, so that another machine's disc is never
+    taken for this one. Raises ProfileError with all that contradicts the medium in one area,
+    MediaError where the driver disc lacks something, TemplateError where a (user's) template is
+    wrong.
     """
     identity = profile.name if identity is None else identity
     if not _IDENTITY.fullmatch(identity):
@@ -87,18 +112,21 @@ def compose(
             f"{edition.name} on {install.path.name} is for {edition.architecture}",
             hint=f"take media for {profile.windows.architecture}",
         )
-    machine, server = profile.machine, windows.is_server(edition)
+    marker = f"provision/machine-{identity}"
+    marked = (marker, File(content=(Bytes(data=f"{profile.name}\r\n".encode("ascii")),)))
+    taken = None
+    if drivers is not None and profile.metal is None:
+        taken = driver_files.collect(drivers, profile.machine, edition)
+    if profile.windows.answer_file is not None:
+        return _own(profile, supplied, marked=marked, taken=taken)
+    server = windows.is_server(edition)
     languages = locale.choose(profile.windows.locale, install, edition)
-    virtual = profile.metal is None
     disk, data_disks = layout.decide(profile, image_bytes=edition.total_bytes)
     key = keys.choose(edition, install, profile.windows.product_key)
     autologon = logon.decide(profile.windows, server=server)
-    taken = None
-    if drivers is not None and virtual:
-        taken = driver_files.collect(drivers, machine, edition)
     networking = network.decide(profile)
     step_files = steps.files(profile.windows.steps)
-    marker = f"provision/machine-{identity}"
+    logo = _logo(profile, supplied)
 
     answers = windows.answer_context(
         profile,
@@ -117,11 +145,12 @@ def compose(
     answer_file = serialise(templates.render(ANSWER_TEMPLATE, answers), template=ANSWER_TEMPLATE)
     first_logon = templates.render(SCRIPT_TEMPLATE, script)
     entries: list[tuple[str, Entry]] = [
-        ("Autounattend.xml", File(content=(answer_file,))),
-        (marker, File(content=(Bytes(data=f"{profile.name}\r\n".encode("ascii")),))),
+        (ANSWER_FILE, File(content=(answer_file,))),
+        marked,
         ("provision/first-logon.ps1", steps.script(first_logon.parts)),
         *((step.path, step.entry) for step in step_files),
         *(taken.entries if taken is not None else ()),
+        *logo.entries,
     ]
     return AnswerDisc(
         tree=Tree(entries),
@@ -135,11 +164,69 @@ def compose(
         network=networking,
         autologon=autologon,
         ready_when=windows.ready_when(profile, agent=taken is not None and taken.agent)
-        if virtual
+        if profile.metal is None
         else None,
         drivers=taken,
         users=_users(profile, autologon, server=server),
-        problems=(*languages.problems, *_notes(profile, languages, autologon)),
+        problems=(*languages.problems, *logo.problems, *_notes(profile, languages, autologon)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Logo:
+    entries: tuple[tuple[str, Entry], ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def _logo(profile: Profile, supplied: Supplied) -> _Logo:
+    """The OEM logo for the disc; ProfileError where it is no bitmap."""
+    if profile.windows.oem.logo is None or supplied.logo is None:
+        return _Logo()
+    return _Logo(
+        entries=((oem.LOGO, File(content=(Bytes(data=supplied.logo.data),))),),
+        problems=tuple(oem.check_logo(supplied.logo)),
+    )
+
+
+def _own(
+    profile: Profile,
+    supplied: Supplied,
+    *,
+    marked: tuple[str, Entry],
+    taken: driver_files.DriverFiles | None,
+) -> AnswerDisc:
+    """A disc with the user's own answer file, as it is, and the drivers that Setup finds there."""
+    file = supplied.answer_file
+    if file is None:
+        raise ValueError("the answer file was not read")
+    answers = own.read(file)
+    when = None
+    if profile.metal is None:
+        when = profile.machine.ready.when
+        if when is None:
+            raise ProfileError([own.not_ready()])
+    entries: list[tuple[str, Entry]] = [
+        # Read again when it is written, so that no plan holds the passwords in it.
+        (ANSWER_FILE, File(content=(HostFile(path=file.path, size=len(file.data)),))),
+        marked,
+        *(taken.entries if taken is not None else ()),
+    ]
+    return AnswerDisc(
+        tree=Tree(entries),
+        label=LABEL,
+        marker=marked[0],
+        computer_name=answers.computer_name,
+        languages=None,
+        layout=None,
+        data_disks=(),
+        product_key=None,
+        network=None,
+        autologon=None,
+        ready_when=when,
+        drivers=taken,
+        users=answers.users,
+        problems=tuple(own.check(profile, answers)),
+        own=answers,
     )
 
 

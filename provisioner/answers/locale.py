@@ -23,6 +23,9 @@ class Languages:
     system_locale: str
     keyboards: str
     """`InputLocale`: tags or ids, joined with `;`, the first is the default."""
+    fallback: str | None
+    """`UILanguageFallback`."""
+    layered_driver: int | None
     problems: tuple[Problem, ...]
     """Warnings."""
 
@@ -58,6 +61,15 @@ def choose(locale: Locale, install: MediaFacts, edition: Edition) -> Languages:
             problems.append(
                 _absent(edition.name, locale.language, edition.languages, "windows.language")
             )
+    fallback = None
+    if locale.fallback is not None:
+        fallback = _spelt(locale.fallback, edition.languages) or locale.fallback
+        if edition.languages and _spelt(locale.fallback, edition.languages) is None:
+            problems.append(
+                _absent(
+                    edition.name, locale.fallback, edition.languages, "windows.fallback-language"
+                )
+            )
     if problems:
         raise ProfileError(problems)
     user_locale = locale.format or language
@@ -74,6 +86,8 @@ def choose(locale: Locale, install: MediaFacts, edition: Edition) -> Languages:
         user_locale=user_locale,
         system_locale=locale.system or language,
         keyboards=";".join(keyboards),
+        fallback=fallback,
+        layered_driver=locale.layered_driver,
         problems=tuple(warnings),
     )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from provisioner import quoting
+from provisioner.answers import oem
 from provisioner.answers.drivers import AGENT, DriverFiles
 from provisioner.answers.keys import ProductKey
 from provisioner.answers.layout import Layout
@@ -102,6 +103,10 @@ def answer_context(
         "time_zone": windows.locale.timezone.windows_id,
         "layout": layout,
         "disks": _disks(layout, data_disks),
+        "fallback_language": languages.fallback,
+        "layered_driver": languages.layered_driver,
+        "oem": oem.information(windows.oem),
+        "specialize_commands": [oem.copy_logo(marker)] if windows.oem.logo is not None else [],
         "image_index": edition.index,
         "setup_commands": [_lab_config(value) for value in LAB_CONFIG] if bypass else [],
         "own_setup_key": key.setup_key if own else None,

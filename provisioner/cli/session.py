@@ -138,6 +138,7 @@ class Session:
 
     def media(self, loaded: LoadedProfile) -> Media:
         """Looks at the profile's discs."""
+        from provisioner.cli.supplied import supplied
         from provisioner.media.inspect import inspect
         from provisioner.plan.checks import Media
 
@@ -148,11 +149,14 @@ class Session:
                 hint="set media.install in the profile, or use --media install=Win11.iso",
             )
         drivers = inspect(Path(wanted.drivers)) if wanted.drivers is not None else None
-        return Media(install=inspect(Path(wanted.install)), drivers=drivers)
+        return Media(
+            install=inspect(Path(wanted.install)), drivers=drivers, supplied=supplied(loaded)
+        )
 
     def answer_disc(self, loaded: LoadedProfile) -> AnswerDisc:
         """The answer disc of a profile; needs no libvirt."""
         from provisioner.answers.disc import compose
+        from provisioner.cli.supplied import require_sound
         from provisioner.errors import ProfileError, Severity
         from provisioner.media.editions import resolve_edition
         from provisioner.plan.checks import check_media
@@ -161,13 +165,17 @@ class Session:
         problems = tuple(check_media(loaded.profile, media, places(loaded)))
         if any(problem.severity is Severity.ERROR for problem in problems):
             raise ProfileError(problems)
-        return compose(
+        edition = resolve_edition(media.install, loaded.profile.windows.edition)
+        disc = compose(
             loaded.profile,
             media.install,
-            resolve_edition(media.install, loaded.profile.windows.edition),
+            edition,
             media.drivers,
             templates=self.templates,
+            supplied=media.supplied,
         )
+        require_sound(disc, loaded.profile, edition)
+        return disc
 
     def reveal(self, name: str) -> Callable[[SecretSlot], str]:
         """Fills the secret slots of a machine that need not exist; makes what is generated."""

@@ -215,21 +215,12 @@ def _facts(
 ) -> tuple[tuple[str, str], ...]:
     files = list(disc.tree.files())
     size = sum(_planned(part) for _, file in files for part in file.content)
-    rows = [
+    return (
         ("answer disc", f"{len(files)} files, {binary_size(size)}{disc.drivers_summary}"),
-        ("disk layout", disc.layout.describe() if disc.layout else "chosen in Setup"),
-        *(
-            (f"disk {layout.disk + 1}", f"as Setup counts {layout.disk}: {layout.describe()}")
-            for layout in disc.data_disks
-        ),
-        ("product key", disc.product_key.reason),
+        *disc.facts(),
         ("boot prompt", _prompt(boot)),
         ("machine", f"{_machine(sources, made)} on {sources.host.uri}"),
-        *disc.network.describe(),
-    ]
-    if disc.autologon_note:
-        rows.append(("autologon", disc.autologon_note))
-    return tuple(rows)
+    )
 
 
 def _prompt(boot: Boot) -> str:
@@ -274,6 +265,8 @@ def _intent(sources: Sources, disc: AnswerDisc, *, overlay: bool) -> dict[str, s
     intent["media.install.fingerprint"] = media.install.fingerprint.digest
     if media.drivers is not None:
         intent["media.drivers.fingerprint"] = media.drivers.fingerprint.digest
+    if disc.own is not None:
+        intent["windows.answer_file"] = hashlib.sha256(disc.own.file.data).hexdigest()
     for path, file in disc.tree.files():
         intent[f"file.{path}"] = _hash(file)
     intent["domain"] = hashlib.sha256(

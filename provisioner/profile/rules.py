@@ -57,6 +57,8 @@ def _touch(path: Path, reads: str) -> bool:
 
 
 def _computer_name(profile: Profile) -> Iterator[Finding]:
+    if profile.windows.answer_file is not None:
+        return
     given = profile.windows.computer_name is not None
     path: Path = ("windows", "computer_name") if given else ("name",)
     try:
@@ -140,7 +142,8 @@ def _autologon_administrator(profile: Profile) -> Iterator[Finding]:
 
 def _somebody_can_log_on(profile: Profile) -> Iterator[Finding]:
     windows = profile.windows
-    if not windows.users and windows.administrator.password is None:
+    own = windows.answer_file is not None
+    if not own and not windows.users and windows.administrator.password is None:
         yield Finding(
             path=("windows",),
             message="nobody could log on: no users, and Administrator has no password",
@@ -222,7 +225,10 @@ RULES = (
     Rule(_users, ("windows.users.name",)),
     Rule(_autologon_user, ("windows.autologon.user", "windows.users.name")),
     Rule(_autologon_administrator, ("windows.autologon.user", "windows.administrator")),
-    Rule(_somebody_can_log_on, ("windows.users", "windows.administrator.password")),
+    Rule(
+        _somebody_can_log_on,
+        ("windows.users", "windows.administrator.password", "windows.answer_file"),
+    ),
     Rule(hardware.machine_or_metal, ("machine", "metal")),
     Rule(hardware.metal_drivers, ("metal", "media.drivers")),
     Rule(hardware.ready, ("machine.ready.when", "media.drivers", "windows.architecture")),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from provisioner.profile.base import ProfileModel
+from provisioner.profile.base import HostPath, ProfileModel
 from provisioner.profile.network import Dns, Firewall, Join
 from provisioner.profile.secrets import SecretValue
 from provisioner.profile.units import (
@@ -38,6 +38,8 @@ class Locale(ProfileModel):
     """Language of Setup itself; must be on the media. Default: the media's own."""
     language: LanguageTag | None = None
     """Display language of the installed Windows. Default: the media's own."""
+    fallback: LanguageTag | None = None
+    """The language for what is not translated into `language`; must be in the image too."""
     format: LanguageTag | None = None
     """Dates, numbers and currency (user locale). Default: `language`."""
     system: LanguageTag | None = None
@@ -45,6 +47,9 @@ class Locale(ProfileModel):
     keyboard: tuple[Keyboard, ...] | Keyboard | None = None
     """Keyboard layouts, the first is the default: a language tag or an id such as `0407:00000407`.
     Default: that of `format`."""
+    layered_driver: Annotated[int, Field(ge=1, le=6)] | None = None
+    """Kind of keyboard in Setup, in Microsoft's numbers: 1 for 101 or 102 keys, 2 to 5 for Korean
+    ones, 6 for a Japanese one with 106 or 109 keys."""
     timezone: TimeZone = TimeZone("UTC")
     """A Windows time-zone id (`W. Europe Standard Time`) or an IANA name (`Europe/Berlin`)."""
 
@@ -80,6 +85,27 @@ class Autologon(ProfileModel):
     """One of `users`, or Administrator."""
     times: Annotated[int, Field(ge=1, le=999)] = 1
     """How many logons; the defect of Windows that adds one to LogonCount is taken care of."""
+
+
+class Oem(ProfileModel):
+    """What System Properties say about the computer and who helps with it."""
+
+    manufacturer: Annotated[Line, Field(min_length=1, max_length=256)] | None = None
+    """Maker of the computer. Windows marks this and the others but two as deprecated since 10
+    1709, and shows them."""
+    model: Annotated[Line, Field(min_length=1, max_length=256)] | None = None
+    """Model of the computer."""
+    support_hours: Annotated[Line, Field(min_length=1, max_length=256)] | None = None
+    """When somebody helps."""
+    support_phone: Annotated[Line, Field(min_length=1, max_length=256)] | None = None
+    """Where to call."""
+    support_provider: Annotated[Line, Field(min_length=1, max_length=256)] | None = None
+    """Who helps; since Windows 10 1709."""
+    support_url: Annotated[Line, Field(min_length=1, max_length=2083)] | None = None
+    """Where to read."""
+    logo: HostPath | None = None
+    """A Windows bitmap of 120 by 120 pixels. It goes on the answer disc and from there to
+    System32."""
 
 
 class Remote(ProfileModel):
@@ -143,6 +169,9 @@ class Windows(ProfileModel):
     architecture: Literal["amd64", "arm64"] = "amd64"
     """Processor architecture of Windows. `arm64` is unproven: `plan`, `render` and `build` work,
     `up` does not start such a machine."""
+    answer_file: HostPath | None = None
+    """An answer file of your own that is used as it is. Of the other keys here only `product`,
+    `architecture` and `edition` then matter, and `machine.ready.when` has to be given."""
     edition: str | Annotated[int, Field(ge=1)] | None = None
     """Edition id, name or index, resolved against the disc. May be left out when it holds one."""
     computer_name: ComputerName | None = None
@@ -154,6 +183,8 @@ class Windows(ProfileModel):
     product_key: SecretValue | None = None
     """A product key for activation. Default: a generic one where this edition and medium need
     it."""
+    oem: Oem = Oem()
+    """What System Properties say about the computer."""
     locale: Locale = Locale()
     """Languages, formats, keyboard and time zone."""
     administrator: Administrator = Administrator()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provisioner.answers.disc import NOTHING
+from provisioner.answers.supplied import Supplied, SuppliedFile
 from provisioner.media.editions import resolve_edition
 from provisioner.media.facts import Edition, MediaFacts
 from provisioner.profile.load import load_profile
@@ -20,6 +22,7 @@ from tests.golden.media import (
     windows_11,
     windows_11_ltsc,
 )
+from tests.unit.answers.answer_files import GOOD
 
 ADMIN = {"name": "dev", "groups": ["Administrators"], "password": {"env": "DEV_PASSWORD"}}
 METACHARACTERS = "&<>\"'^%!|()`$;,=~#@[]{}\\/*?+-_.: ‘’‚‛äß€漢😀"
@@ -35,6 +38,7 @@ class Case:
     install: MediaFacts
     edition: Edition
     drivers: MediaFacts | None = None
+    supplied: Supplied = NOTHING
 
 
 def _profile(name: str, *, product: str = "windows-11", **rest: Any) -> Profile:
@@ -226,6 +230,7 @@ def cases() -> tuple[Case, ...]:
             },
         ),
         *_disks(),
+        *_own_files(),
         _arm64("arm64-join-blob", drivers=True, join={"blob": {"file": "/keys/vm.djoin"}}),
         _windows_11(
             "join-blob-specialize", join={"blob": {"env": "BLOB"}, "blob_pass": "specialize"}
@@ -253,6 +258,20 @@ def cases() -> tuple[Case, ...]:
         ),
         _windows_11("bypass", hardware_checks="bypass", machine={"firmware": "uefi", "tpm": False}),
         _windows_11("no-recovery", recovery=None),
+        _other(
+            "languages",
+            edition("Professional", index=6, languages=("ja-JP", "en-US")),
+            profile=_profile(
+                "languages",
+                locale={
+                    "language": "ja-JP",
+                    "fallback": "en-us",
+                    "keyboard": ["ja-JP", "en-US", "0407:00000407"],
+                    "layered_driver": 6,
+                },
+            ),
+            languages=("ja-JP",),
+        ),
         _windows_11(
             "keyboards",
             locale={"keyboard": ["de-DE", "0409:00000409"], "timezone": "Europe/Berlin"},
@@ -273,6 +292,47 @@ def cases() -> tuple[Case, ...]:
             users=[],
             administrator={"password": {"generate": 20}, "enabled": True},
             device_encryption=True,
+        ),
+    )
+
+
+BITMAP = b"BM" + bytes(12) + (40).to_bytes(4, "little") + (120).to_bytes(4, "little") * 2
+"""The start of a Windows bitmap of 120 by 120 pixels."""
+
+
+def _own_files() -> tuple[Case, ...]:
+    """Files of the user's own: a logo, and a whole answer file."""
+    install, pro = windows_11()
+    oem = {
+        "manufacturer": "Somebody & Sons",
+        "model": "VM <1>",
+        "support_hours": "9-17",
+        "support_phone": "+49 30 000000",
+        "support_provider": "Somebody",
+        "support_url": "https://example.com/help?a=1&b=2",
+        "logo": "/files/logo.bmp",
+    }
+    return (
+        Case(
+            name="oem-logo",
+            profile=_profile("oem-logo", oem=oem),
+            install=install,
+            edition=pro,
+            supplied=Supplied(logo=SuppliedFile(path=Path("/files/logo.bmp"), data=BITMAP)),
+        ),
+        Case(
+            name="own-answer-file",
+            profile=_profile(
+                "own-answers",
+                answer_file="/files/mine.xml",
+                machine={"ready": {"when": "power-off"}},
+            ),
+            install=install,
+            edition=pro,
+            drivers=driver_disc(),
+            supplied=Supplied(
+                answer_file=SuppliedFile(path=Path("/files/mine.xml"), data=GOOD.encode())
+            ),
         ),
     )
 

@@ -20,8 +20,9 @@ from provisioner.quoting import ENCODINGS
 from provisioner.resources import Resources, shipped_folder
 from provisioner.secret import SecretSlot
 from provisioner.templating import Templates
-from provisioner.tree import Bytes, File, Slice, Text
+from provisioner.tree import Bytes, File, HostFile, Slice, Text
 from tests.golden.cases import METACHARACTERS, Case, cases
+from tests.unit.answers.answer_files import GOOD
 
 GOLDEN = Path(__file__).with_name("answers")
 UNATTEND = "{urn:schemas-microsoft-com:unattend}"
@@ -29,13 +30,21 @@ WCM = "{http://schemas.microsoft.com/WMIConfig/2002/State}"
 TEMPLATES = Templates(Resources(shipped=shipped_folder()).template_folders())
 CASES = {case.name: case for case in cases()}
 
-every_case = pytest.mark.parametrize("name", CASES)
+RENDERED = [name for name, case in CASES.items() if case.profile.windows.answer_file is None]
+every_case = pytest.mark.parametrize("name", RENDERED)
 
 
 @cache
 def disc_of(name: str) -> AnswerDisc:
     case = CASES[name]
-    return compose(case.profile, case.install, case.edition, case.drivers, templates=TEMPLATES)
+    return compose(
+        case.profile,
+        case.install,
+        case.edition,
+        case.drivers,
+        templates=TEMPLATES,
+        supplied=case.supplied,
+    )
 
 
 def redacted(text: Text) -> str:
@@ -64,12 +73,16 @@ def _file(disc: AnswerDisc, path: str) -> File:
 
 def _listing(disc: AnswerDisc) -> str:
     """Every file with what it consists of, every slot with its encoding, every decision."""
-    layout = disc.layout.describe() if disc.layout is not None else "chosen in Setup"
-    lines = [f"label {disc.label}", f"layout {layout}"]
-    lines += [f"disk {data.disk}: {data.describe()}" for data in disc.data_disks]
-    lines += [f"{label} {text}" for label, text in disc.network.describe()]
-    lines.append(f"product key {disc.product_key.source}: {disc.product_key.reason}")
-    lines.append(f"autologon {disc.autologon_note}")
+    lines = [f"label {disc.label}"]
+    if disc.own is not None:
+        lines += [f"{label}: {text}" for label, text in disc.facts()]
+    if disc.product_key is not None and disc.network is not None:
+        layout = disc.layout.describe() if disc.layout is not None else "chosen in Setup"
+        lines.append(f"layout {layout}")
+        lines += [f"disk {data.disk}: {data.describe()}" for data in disc.data_disks]
+        lines += [f"{label} {text}" for label, text in disc.network.describe()]
+        lines.append(f"product key {disc.product_key.source}: {disc.product_key.reason}")
+        lines.append(f"autologon {disc.autologon_note}")
     lines.append(f"users {', '.join(disc.users)}")
     lines.append(f"ready {disc.ready_when}{disc.drivers_summary}")
     lines += [f"{p.severity} {p.rule}: {p.message}" for p in disc.problems]
@@ -82,6 +95,8 @@ def _listing(disc: AnswerDisc) -> str:
                     lines += [f"  slot {slot.name} {slot.encoding}" for slot in slots]
                 case Bytes(data=data):
                     lines.append(f"{path} {data!r}")
+                case HostFile(path=source, size=size):
+                    lines.append(f"{path} {size} bytes of {source.name}")
                 case Slice(image=image, offset=offset, length=length):
                     lines.append(f"{path} {length} bytes at {offset} of {image.name}")
     return "\n".join(lines) + "\n"
@@ -96,7 +111,7 @@ def _golden_files(disc: AnswerDisc) -> dict[str, str]:
     return files
 
 
-@every_case
+@pytest.mark.parametrize("name", CASES)
 def test_equals_its_golden_files(name: str, request: pytest.FixtureRequest) -> None:
     folder = GOLDEN / name
     files = _golden_files(disc_of(name))
@@ -126,6 +141,18 @@ def test_is_written_as_setup_reads_it(name: str) -> None:
     assert data.count(b"\n") == data.count(b"\r\n") == data.count(b"\r")
     ElementTree.fromstring(data)
     etree.fromstring(data)
+
+
+def test_an_answer_file_of_ones_own_is_packed_as_it_is() -> None:
+    """With the drivers Setup needs, and with nothing that would run in Windows."""
+    disc = disc_of("own-answer-file")
+    (content,) = _file(disc, "Autounattend.xml").content
+    assert content == HostFile(path=Path("/files/mine.xml"), size=len(GOOD.encode()))
+    paths = {str(path) for path, _ in disc.tree.files()}
+    assert "$WinPEDriver$/viostor/viostor.inf" in paths
+    assert "provision/first-logon.ps1" not in paths
+    assert (disc.ready_when, disc.users) == ("power-off", ("dev",))
+    assert GOOD not in repr(disc)
 
 
 @every_case

@@ -13,7 +13,7 @@ from provisioner.answers.disc import AnswerDisc
 from provisioner.profile.cards import cards
 from provisioner.profile.disks import Partition
 from tests.golden.cases import Case
-from tests.golden.test_answers import CASES, answer_file, disc_of, every_case, filled
+from tests.golden.test_answers import CASES, RENDERED, answer_file, disc_of, every_case, filled
 from tests.standin.setup import image, layout, oobe, specialize, windows_pe
 from tests.standin.setup.answers import AnswerFile, read_answer_file
 from tests.standin.setup.elements import Element
@@ -140,7 +140,7 @@ def _partitions(plan: layout.DiskPlan, wanted: Sequence[Partition] | None) -> No
     assert greedy is (plan.disk.size_mib - end <= 8)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name not in KEYS_UNKNOWN])
+@pytest.mark.parametrize("name", [name for name in RENDERED if name not in KEYS_UNKNOWN])
 def test_image(name: str) -> None:
     case, _, answer = _read(name)
     setup = answer.component("windowsPE", "Setup")
@@ -170,6 +170,8 @@ def test_specialize_and_oobe(name: str) -> None:
     assert identity.computer_name == disc.computer_name
     assert identity.time_zone == windows.locale.timezone.windows_id
     assert identity.rdp["enabled"] is windows.remote.rdp
+    copies = [disc.marker.replace("/", "\\") in command.line for command in identity.commands]
+    assert copies == [True] * (windows.oem.logo is not None)
     _network(name, identity)
     experience = oobe.out_of_box(answer, computer_name=identity.computer_name)
     assert experience.notes == ()

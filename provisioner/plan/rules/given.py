@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from provisioner.answers.disc import NOTHING
+from provisioner.answers.supplied import Supplied
 from provisioner.errors import Place
 from provisioner.media.facts import MediaFacts
 
@@ -24,3 +26,5 @@ class Media:
 
     install: MediaFacts
     drivers: MediaFacts | None
+    supplied: Supplied = NOTHING
+    """The files of the user's own that the profile names."""

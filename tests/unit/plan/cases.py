@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from provisioner.answers.supplied import Supplied, SuppliedFile
 from provisioner.errors import Severity
 from provisioner.media.facts import MediaKind, Platform
 from provisioner.media.trust import Loader, Signer
 from provisioner.ports import Accelerator, Storage
 from tests.fakes.hypervisor import good_facts
 from tests.golden.media import edition
+from tests.unit.answers.answer_files import GOOD
 from tests.unit.plan.scene import (
     BOTH,
     SERVER,
@@ -80,7 +83,54 @@ SETTING = (
     'publicKeyToken="31bf3856ad364e35" language="neutral"><Unheard>1</Unheard></component>'
 )
 
+
+def own(text: str = "", *, ready: str = "ready: {when: power-off}") -> Scene:
+    """A machine that an answer file of the user's own sets up."""
+    data = (text or GOOD).encode()
+    return Scene(
+        profile=OWN.replace("ready: {when: power-off}", ready),
+        supplied=Supplied(answer_file=SuppliedFile(path=Path("/mine.xml"), data=data)),
+    )
+
+
+def logo(data: bytes) -> Scene:
+    """A machine with a logo."""
+    return Scene(
+        profile=windows("oem: {logo: /logo.bmp}"),
+        supplied=Supplied(logo=SuppliedFile(path=Path("/logo.bmp"), data=data)),
+    )
+
+
+def bitmap(side: int) -> bytes:
+    """The start of a square Windows bitmap."""
+    return b"BM" + bytes(12) + b"".join(n.to_bytes(4, "little") for n in (40, side, side))
+
+
+OWN = """\
+name: dev11
+media: {install: /iso/install.iso}
+windows: {product: windows-11, answer_file: /mine.xml}
+machine: {cpus: 2, ready: {when: power-off}}
+"""
 CASES = (
+    # files of the user's own
+    case("windows.oem-logo", logo(b"PNG"), good=logo(bitmap(120))),
+    case("windows.oem-logo", logo(bitmap(121)), severity=WARNING, good=logo(bitmap(120))),
+    case("windows.answer-file-ready", own(ready="graphics: null"), good=own()),
+    case("windows.answer-file-ready", own(ready="ready: {when: serial}"), severity=WARNING,
+         good=own()),
+    case("windows.answer-file-stays", own(), severity=NOTE),
+    case(
+        "windows.answer-file-alone",
+        replace(own(), profile=OWN.replace("mine.xml", "mine.xml, owner: Me")),
+        severity=WARNING,
+        good=own(),
+    ),
+    case(
+        "windows.fallback-language",
+        Scene(profile=windows("locale: {fallback: de-DE}")),
+        good=Scene(profile=windows("locale: {fallback: en-US}")),
+    ),
     # discs
     case("media.not-windows", Scene(install=replace(disc(), kind=MediaKind.LINUX))),
     case("media.product", Scene(install=replace(disc(), product="windows-10"))),
