@@ -22,6 +22,7 @@ ANSWER_FILE = "Autounattend.xml"
 NOTHING = Supplied()
 ANSWER_TEMPLATE = "windows/autounattend.xml.j2"
 SCRIPT_TEMPLATE = "windows/scripts/first-logon.ps1.j2"
+OLD_SCRIPT_TEMPLATE = "windows/old/first-logon.ps1.j2"
 _IDENTITY = re.compile(r"[A-Za-z0-9._-]{1,48}")
 
 
@@ -143,7 +144,8 @@ def compose(
         profile, edition, autologon=autologon, steps=step_files, drivers=taken
     )
     answer_file = serialise(templates.render(ANSWER_TEMPLATE, answers), template=ANSWER_TEMPLATE)
-    first_logon = templates.render(SCRIPT_TEMPLATE, script)
+    old = edition.version[2] < windows.OWN_POWERSHELL
+    first_logon = templates.render(OLD_SCRIPT_TEMPLATE if old else SCRIPT_TEMPLATE, script)
     entries: list[tuple[str, Entry]] = [
         (ANSWER_FILE, File(content=(answer_file,))),
         marked,

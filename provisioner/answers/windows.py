@@ -23,6 +23,13 @@ from provisioner.profile.model import Profile
 from provisioner.profile.rules import computer_name
 from provisioner.templating import NamedSecret
 
+WINDOWS_8 = 9200
+"""Before, three elements of OOBE make the pass fail (§5.1), and Server Manager had a sister."""
+WINDOWS_8_1 = 9600
+"""The first that encrypts by itself, and knows the setting against it (§4.5, §13)."""
+OWN_POWERSHELL = 14393
+"""The first build with the PowerShell that the first-logon script is written for; older ones have
+2.0 to 4.0 (§13) and get a script of their own."""
 COMMAND_LENGTH = 259
 """What our one command keeps to. Its place allows 1024, the shortest place of all 259 (§3.8)."""
 LAB_CONFIG = ("BypassTPMCheck", "BypassSecureBootCheck", "BypassRAMCheck")
@@ -60,12 +67,13 @@ def first_logon_command(marker: str) -> str:
     """The one command: looks for our disc by its marker file on every drive and runs its script.
 
     Drive letters differ between Windows PE, the installed Windows, and boots (§5.4, §8.4).
-    No `%`, because Setup expands environment variables in command lines.
+    No `%`, because Setup expands environment variables in command lines. PowerShell 2.0 of Windows
+    7 understands it.
     """
     search = (
-        "foreach($d in [IO.DriveInfo]::GetDrives().Name)"
-        f"{{if(Test-Path($d+{quoting.powershell(marker)}))"
-        "{&($d+'provision\\first-logon.ps1');break}}"
+        "foreach($d in [IO.DriveInfo]::GetDrives()){$n=$d.Name;"
+        f"if(Test-Path($n+{quoting.powershell(marker)}))"
+        "{&($n+'provision\\first-logon.ps1');break}}"
     )
     arguments = ["powershell.exe", "-NoProfile", "-ExecutionPolicy", "Bypass", "-Command", search]
     command = quoting.windows_command_line(arguments)
@@ -91,6 +99,7 @@ def answer_context(
     server = is_server(edition)
     administrator = windows.administrator.password
     encrypt = windows.device_encryption
+    build = edition.version[2]
     bypass = windows.hardware_checks == "bypass" and windows.product == "windows-11"
     own = isinstance(key.setup_key, NamedSecret)
     return {
@@ -117,8 +126,10 @@ def answer_context(
         "organization": windows.organization,
         "computer_name": computer_name(profile),
         "server": server,
+        "before_windows_8": build < WINDOWS_8,
         # Only clients encrypt by themselves, and only with a TPM (§10.3, §13).
-        "prevent_device_encryption": not server
+        "prevent_device_encryption": build >= WINDOWS_8_1
+        and not server
         and (encrypt is False or (encrypt is None and profile.metal is None and machine.tpm)),
         "rdp": windows.remote.rdp,
         "network": network,

@@ -18,6 +18,7 @@ from provisioner.plan.rules.hardware import check_hardware
 from provisioner.plan.rules.host import check_host
 from provisioner.plan.rules.media import check_install, edition_of, is_windows, not_windows
 from provisioner.plan.rules.nominal import nominal_domain
+from provisioner.plan.rules.versions import check_version
 from provisioner.plan.rules.windows import check_windows
 from provisioner.profile.model import Profile
 from provisioner.templating import Templates
@@ -50,6 +51,8 @@ def check_media(profile: Profile, media: Media, places: Places) -> Iterator[Prob
     if profile.metal is None:
         yield from check_drivers(profile, media, edition, places)
     yield from check_windows(profile, edition, places)
+    if edition is not None:
+        yield from check_version(profile, edition, places)
 
 
 def check_discs(

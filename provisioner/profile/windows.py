@@ -23,8 +23,13 @@ from provisioner.profile.units import (
 )
 
 Product = Literal[
+    "windows-7",
+    "windows-8.1",
     "windows-10",
     "windows-11",
+    "windows-server-2008-r2",
+    "windows-server-2012-r2",
+    "windows-server-2016",
     "windows-server-2019",
     "windows-server-2022",
     "windows-server-2025",

@@ -18,7 +18,10 @@ from tests.golden.media import (
     driver_disc,
     edition,
     install_disc,
+    old_client,
+    old_driver_disc,
     server_disc,
+    windows_10_ltsc,
     windows_11,
     windows_11_ltsc,
 )
@@ -257,6 +260,23 @@ def cases() -> tuple[Case, ...]:
             profile=_profile("cloud", product_key={"env": "KEY"}),
         ),
         _windows_11("bypass", hardware_checks="bypass", machine={"firmware": "uefi", "tpm": False}),
+        _other(
+            "windows-7-everything",
+            edition("Ultimate", index=2, build=7601),
+            profile=_profile(
+                "win7",
+                product="windows-7",
+                machine={"firmware": "bios", "tpm": False, "ready": {"when": "power-off"}},
+                administrator={"password": {"generate": 20}, "enabled": True},
+                autologon={"user": "Administrator", "times": 1},
+                steps=[
+                    {"name": "a 'quoted' step", "powershell": "Write-Host hello"},
+                    {"name": "Grüße", "cmd": "echo hello", "exit_codes": [0, 1]},
+                ],
+                join={"workgroup": "OLD"},
+                oem={"manufacturer": "Somebody"},
+            ),
+        ),
         _windows_11("no-recovery", recovery=None),
         _other(
             "languages",
@@ -460,22 +480,46 @@ def _shipped_profiles() -> tuple[Case, ...]:
     return (
         _on_disc("windows-11", install),
         _on_disc("windows-10", windows_10),
-        _on_disc("windows-10", windows_10, drivers=True),
+        _on_disc("windows-10", windows_10, drivers=driver_disc()),
         _on_disc("windows-11-ltsc", ltsc),
-        _on_disc("windows-11-ltsc", ltsc, drivers=True),
+        _on_disc("windows-11-ltsc", ltsc, drivers=driver_disc()),
         _on_disc("windows-11-ltsc", evaluation, variant="-evaluation"),
         _on_disc("windows-server-2025", server_disc(build=26100)),
         _on_disc("windows-server-2022", server_2022),
-        _on_disc("windows-server-2022", server_2022, drivers=True),
+        _on_disc("windows-server-2022", server_2022, drivers=driver_disc()),
         _on_disc("windows-server-2019", server_2019),
-        _on_disc("windows-server-2019", server_2019, drivers=True),
+        _on_disc("windows-server-2019", server_2019, drivers=driver_disc()),
+        _on_disc("windows-server-2016", server_disc(build=14393)),
+        _on_disc("windows-server-2016", server_disc(build=14393), drivers=driver_disc()),
+        _on_disc("windows-10-ltsc", windows_10_ltsc()),
+        _on_disc("windows-10-iot-ltsc", windows_10_ltsc()),
+        _on_disc("windows-11-iot-ltsc", ltsc),
+        *_old_profiles(),
         _on_disc("usb-laptop", install),
-        _on_disc("demo", install, drivers=True, variant=""),
+        _on_disc("demo", install, drivers=driver_disc(), variant=""),
+    )
+
+
+def _old_profiles() -> tuple[Case, ...]:
+    """The profiles of Windows before 10, with drivers that their Windows still accepts."""
+    return tuple(
+        _on_disc(name, install, drivers=drivers)
+        for name, install, folder, version in (
+            ("windows-7", old_client(7601), "w7", "0.1.173"),
+            ("windows-8.1", old_client(9600), "w8.1", "0.1.215"),
+            ("windows-server-2008-r2", server_disc(build=7601), "2k8R2", "0.1.173"),
+            ("windows-server-2012-r2", server_disc(build=9600), "2k12R2", "0.1.215"),
+        )
+        for drivers in (None, old_driver_disc(folder, version=version))
     )
 
 
 def _on_disc(
-    profile: str, install: MediaFacts, *, drivers: bool = False, variant: str | None = None
+    profile: str,
+    install: MediaFacts,
+    *,
+    drivers: MediaFacts | None = None,
+    variant: str | None = None,
 ) -> Case:
     """A shipped profile as it is; the edition is the one that its words find on the disc."""
     loaded = _shipped(profile)
@@ -486,7 +530,7 @@ def _on_disc(
         profile=loaded,
         install=install,
         edition=resolve_edition(install, loaded.windows.edition),
-        drivers=driver_disc() if drivers else None,
+        drivers=drivers,
     )
 
 

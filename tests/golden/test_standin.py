@@ -27,8 +27,9 @@ KEYS_UNKNOWN = (
     "server-2019-drivers",
     "shipped-windows-server-2019",
     "shipped-windows-server-2019-drivers",
+    *(name for name in CASES if CASES[name].edition.version[2] in (7601, 9600, 14393)),
 )
-"""The stand-in's table has no keys of Server 2019, and nobody's has one of an unknown edition."""
+"""The stand-in's table has no keys of Server 2019 and older, nobody's one of an unknown edition."""
 BLOB = "QkxPQg=="
 """In the form of what djoin prints."""
 OWN_KEY = "FFFFF-FFFFF-FFFFF-FFFFF-FFFFF"

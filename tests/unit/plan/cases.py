@@ -112,7 +112,50 @@ media: {install: /iso/install.iso}
 windows: {product: windows-11, answer_file: /mine.xml}
 machine: {cpus: 2, ready: {when: power-off}}
 """
+OLD = SOUND.replace("product: windows-11", "product: windows-7").replace(
+    "{cpus: 2}", "{cpus: 2, firmware: bios, tpm: false}"
+)
+"""A sound Windows 7."""
+WINDOWS_7 = replace(old_disc(7601, "Windows 7"), product="windows-7")
+JOIN = "join: {domain: corp.example, user: a, password: {env: J}}"
 CASES = (
+    # versions
+    *(
+        case(
+            "machine.old-windows",
+            Scene(profile=OLD.replace("firmware: bios", text), install=WINDOWS_7),
+            severity=severity,
+            good=Scene(profile=OLD, install=WINDOWS_7),
+        )
+        for text, severity in (
+            ("firmware: secure-boot", ERROR),
+            ("firmware: uefi", WARNING),
+            ("firmware: bios, disks: [{bus: nvme}]", ERROR),
+        )
+    ),
+    case(
+        "windows.old-setting",
+        Scene(profile=windows("remote: {winrm: https}", base=OLD), install=WINDOWS_7),
+        good=Scene(profile=windows("remote: {rdp: true}", base=OLD), install=WINDOWS_7),
+    ),
+    case(
+        "windows.old-setting",
+        Scene(profile=windows("oem: {support_provider: me}", base=OLD), install=WINDOWS_7),
+        good=Scene(profile=windows("oem: {support_provider: me}")),
+    ),
+    case(
+        "windows.old-powershell",
+        Scene(
+            profile=windows("steps: [{name: x, powershell: dir}]", base=OLD), install=WINDOWS_7
+        ),
+        severity=NOTE,
+        good=Scene(profile=windows("steps: [{name: x, cmd: dir}]", base=OLD), install=WINDOWS_7),
+    ),
+    case(
+        "windows.join-edition",
+        Scene(profile=windows(JOIN), install=disc(edition("Core"))),
+        good=Scene(profile=windows(JOIN)),
+    ),
     # files of the user's own
     case("windows.oem-logo", logo(b"PNG"), good=logo(bitmap(120))),
     case("windows.oem-logo", logo(bitmap(121)), severity=WARNING, good=logo(bitmap(120))),
