@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from provisioner.answers import (
+    apply,
+    keys,
+    layout,
+    locale,
+    logon,
+    network,
+    oem,
+    own,
+    steps,
+    windows,
+)
 from provisioner.answers import drivers as driver_files
-from provisioner.answers import keys, layout, locale, logon, network, oem, own, steps, windows
 from provisioner.answers.layout import Layout
 from provisioner.answers.serialise import serialise
 from provisioner.answers.supplied import Supplied
@@ -14,7 +26,7 @@ from provisioner.errors import MediaError, Problem, ProfileError, Severity
 from provisioner.media.facts import Edition, MediaFacts
 from provisioner.profile.model import Profile
 from provisioner.templating import Templates
-from provisioner.tree import Bytes, Entry, File, HostFile, Tree
+from provisioner.tree import Bytes, Entry, File, HostFile, Text, Tree
 
 LABEL = "PROVISION"
 """Volume label. Nothing looks for it: the disc is found by its marker file."""
@@ -53,6 +65,8 @@ class AnswerDisc:
     """Warnings and notes for `check` and `plan`."""
     own: own.OwnAnswers | None = None
     """The user's own answer file, where that is used."""
+    applies: bool = False
+    """A script of ours puts the image on the disk, not Setup."""
 
     @property
     def drivers_summary(self) -> str:
@@ -73,7 +87,8 @@ class AnswerDisc:
         """What was decided, in rows for plans."""
         if self.own is not None:
             return self.own.describe()
-        rows = [("disk layout", self.layout.describe() if self.layout else "chosen in Setup")]
+        rows = [("applied by", "our script in Windows PE, without Setup")] if self.applies else []
+        rows.append(("disk layout", self.layout.describe() if self.layout else "chosen in Setup"))
         rows += [
             (f"disk {layout.disk + 1}", f"as Setup counts {layout.disk}: {layout.describe()}")
             for layout in self.data_disks
@@ -153,6 +168,7 @@ def compose(
         *((step.path, step.entry) for step in step_files),
         *(taken.entries if taken is not None else ()),
         *logo.entries,
+        *_applied(profile, edition, (disk, *data_disks), templates),
     ]
     return AnswerDisc(
         tree=Tree(entries),
@@ -170,8 +186,28 @@ def compose(
         else None,
         drivers=taken,
         users=_users(profile, autologon, server=server),
+        applies=profile.windows.install_by == "apply",
         problems=(*languages.problems, *logo.problems, *_notes(profile, languages, autologon)),
     )
+
+
+def _applied(
+    profile: Profile,
+    edition: Edition,
+    disks: tuple[Layout | None, ...],
+    templates: Templates,
+) -> Iterator[tuple[str, Entry]]:
+    """The scripts that put the image on the disk, where Setup is not to do it."""
+    if profile.windows.install_by != "apply":
+        return
+    context = apply.context(
+        profile,
+        edition,
+        tuple(disk for disk in disks if disk is not None),
+    )
+    for path, template in apply.SCRIPTS:
+        rendered = templates.render(template, context)
+        yield path, File(content=(Text(parts=rendered.parts, encoding="ascii"),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from provisioner import quoting
-from provisioner.answers import oem
+from provisioner.answers import apply, oem
 from provisioner.answers.drivers import AGENT, DriverFiles
 from provisioner.answers.keys import ProductKey
 from provisioner.answers.layout import Layout
@@ -100,6 +100,7 @@ def answer_context(
     administrator = windows.administrator.password
     encrypt = windows.device_encryption
     build = edition.version[2]
+    applies = windows.install_by == "apply"
     bypass = windows.hardware_checks == "bypass" and windows.product == "windows-11"
     own = isinstance(key.setup_key, NamedSecret)
     return {
@@ -111,13 +112,18 @@ def answer_context(
         "keyboards": languages.keyboards,
         "time_zone": windows.locale.timezone.windows_id,
         "layout": layout,
-        "disks": _disks(layout, data_disks),
+        "disks": () if applies else _disks(layout, data_disks),
         "fallback_language": languages.fallback,
         "layered_driver": languages.layered_driver,
         "oem": oem.information(windows.oem),
         "specialize_commands": [oem.copy_logo(marker)] if windows.oem.logo is not None else [],
         "image_index": edition.index,
-        "setup_commands": [_lab_config(value) for value in LAB_CONFIG] if bypass else [],
+        "applies": applies,
+        "setup_commands": [apply.start_command(marker)]
+        if applies
+        else [_lab_config(value) for value in LAB_CONFIG]
+        if bypass
+        else [],
         "own_setup_key": key.setup_key if own else None,
         "setup_key": None if own else key.setup_key,
         "activation_key": key.activation,

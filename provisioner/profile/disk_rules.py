@@ -265,3 +265,45 @@ def _finding(
         hint=hint,
         on_key=on_key,
     )
+
+
+def apply(profile: Profile) -> Iterator[Finding]:
+    """Applying the image oneself: a whole disk that is known, and labels that diskpart reads."""
+    windows = profile.windows
+    if windows.install_by != "apply":
+        return
+    path: Path = ("windows", "install_by")
+    if windows.answer_file is not None:
+        yield _apply(
+            path,
+            "an answer file of your own starts no script of provisioner's",
+            "leave install_by out",
+        )
+    disk = profile.metal.disk if profile.metal is not None else None
+    if profile.metal is not None and (disk is None or disk.policy == "keep"):
+        yield _apply(
+            path,
+            "`apply` lays out a whole disk, and this profile names none of the PC's",
+            "leave install_by out, or name the disk: metal: {disk: {number: 0, policy: wipe}}",
+        )
+    for place, layout, _ in _layouts(profile):
+        for index, one in enumerate(layout):
+            if one.label is not None and not one.label.isascii():
+                yield _apply(
+                    (*place, index, "label"),
+                    f"diskpart may not read the label '{one.label}'",
+                    "use ASCII only with `install_by: apply`",
+                )
+            if one.use == "data" and one.letter is not None:
+                yield _apply(
+                    (*place, index, "letter"),
+                    "letters given in Windows PE do not last; Windows chooses its own",
+                    "leave the letter out with `install_by: apply`",
+                    severity=Severity.WARNING,
+                )
+
+
+def _apply(path: Path, message: str, hint: str, *, severity: Severity = Severity.ERROR) -> Finding:
+    return Finding(
+        path=path, message=message, rule="windows.install-by", severity=severity, hint=hint
+    )

@@ -270,6 +270,15 @@ RULES = (
         ),
     ),
     Rule(disk_rules.metal_disk, ("metal.disk",)),
+    Rule(
+        disk_rules.apply,
+        (
+            "windows.install_by",
+            "windows.answer_file",
+            "machine.disks.partitions",
+            "metal.disk",
+        ),
+    ),
     Rule(_recovery, ("machine.disks.size", "windows.recovery")),
     Rule(hardware.addresses, ("machine.networks.mac",)),
     Rule(

@@ -206,6 +206,9 @@ class Windows(ProfileModel):
     """DNS of the whole computer; servers are told for each interface."""
     firewall: Firewall = Firewall()
     """Groups of firewall rules."""
+    install_by: Literal["setup", "apply"] = "setup"
+    """Who puts the image on the disk: Windows Setup, or a script of ours that Setup starts in
+    Windows PE and never comes back from: diskpart, DISM and bcdboot (unproven)."""
     hardware_checks: Literal["satisfy", "bypass"] = "satisfy"
     """Windows 11's TPM, Secure Boot and memory checks: met by the machine, or switched off."""
     device_encryption: bool | None = None

@@ -234,6 +234,7 @@ def cases() -> tuple[Case, ...]:
         ),
         *_disks(),
         *_own_files(),
+        *_applied(),
         _arm64("arm64-join-blob", drivers=True, join={"blob": {"file": "/keys/vm.djoin"}}),
         _windows_11(
             "join-blob-specialize", join={"blob": {"env": "BLOB"}, "blob_pass": "specialize"}
@@ -355,6 +356,29 @@ def _own_files() -> tuple[Case, ...]:
             ),
         ),
     )
+
+
+def _applied() -> tuple[Case, ...]:
+    """The image put on the disk by our own script."""
+    data = {"use": "data", "label": "Data"}
+    return (
+        _windows_11("apply", drivers=True, install_by="apply"),
+        _windows_11("apply-metal", install_by="apply",
+                    metal={"disk": {"number": 1, "policy": "wipe"}}),
+        _arm64("apply-arm64", drivers=True, install_by="apply", join={"blob": {"env": "BLOB"}}),
+        _other(
+            "apply-bios",
+            edition("Professional", index=6, build=19045),
+            profile=_profile(
+                "win10",
+                product="windows-10",
+                install_by="apply",
+                machine={
+                    "firmware": "bios", "tpm": False, "disks": [{}, {"partitions": [data]}],
+                },
+            ),
+        ),
+    )  # fmt: skip
 
 
 def _disks() -> tuple[Case, ...]:

@@ -30,6 +30,12 @@ KEYS_UNKNOWN = (
     *(name for name in CASES if CASES[name].edition.version[2] in (7601, 9600, 14393)),
 )
 """The stand-in's table has no keys of Server 2019 and older, nobody's one of an unknown edition."""
+SETUP_CHOOSES = [
+    name
+    for name in RENDERED
+    if name not in KEYS_UNKNOWN and CASES[name].profile.windows.install_by == "setup"
+]
+"""Where Setup picks the image, and not a script of ours."""
 BLOB = "QkxPQg=="
 """In the form of what djoin prints."""
 OWN_KEY = "FFFFF-FFFFF-FFFFF-FFFFF-FFFFF"
@@ -81,6 +87,11 @@ def _disks(case: Case, disc: AnswerDisc, setup: Element) -> None:
     configuration, image_install = setup.find("DiskConfiguration"), setup.find("ImageInstall")
     if metal is not None and metal.disk is None:
         assert configuration is None
+        return
+    if case.profile.windows.install_by == "apply":
+        assert (configuration, image_install) == (None, None)
+        (command,) = windows_pe.read_commands(setup, "RunSynchronous/RunSynchronousCommand")
+        assert disc.marker.replace("/", "\\") in command.line
         return
     assert disc.layout is not None
     firmware = "bios" if case.profile.firmware == "bios" else "uefi"
@@ -141,7 +152,7 @@ def _partitions(plan: layout.DiskPlan, wanted: Sequence[Partition] | None) -> No
     assert greedy is (plan.disk.size_mib - end <= 8)
 
 
-@pytest.mark.parametrize("name", [name for name in RENDERED if name not in KEYS_UNKNOWN])
+@pytest.mark.parametrize("name", SETUP_CHOOSES)
 def test_image(name: str) -> None:
     case, _, answer = _read(name)
     setup = answer.component("windowsPE", "Setup")

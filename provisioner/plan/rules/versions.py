@@ -72,6 +72,13 @@ def _old_settings(profile: Profile, edition: Edition, places: Places) -> Iterato
             place=places("windows.oem.support_provider"),
             hint="remove the key; Windows 10 1709 was the first to know it",
         )
+    if windows.install_by == "apply" and build < WINDOWS_8:
+        yield Problem(
+            rule="windows.old-setting",
+            message=f"DISM on the disc of {name} cannot apply an image",
+            place=places("windows.install_by"),
+            hint="leave install_by out",
+        )
     if build >= OWN_POWERSHELL:
         return
     if windows.remote.winrm is not None:

@@ -144,6 +144,11 @@ CASES = (
         good=Scene(profile=windows("oem: {support_provider: me}")),
     ),
     case(
+        "windows.old-setting",
+        Scene(profile=windows("install_by: apply", base=OLD), install=WINDOWS_7),
+        good=Scene(profile=windows("install_by: apply")),
+    ),
+    case(
         "windows.old-powershell",
         Scene(
             profile=windows("steps: [{name: x, powershell: dir}]", base=OLD), install=WINDOWS_7

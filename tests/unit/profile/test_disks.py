@@ -91,6 +91,15 @@ CASES = [
     ("a rest in the middle",
      WIPED,
      "machine.partitions", "size of this disk is not known"),
+    ("apply without a disk", f"{BASE}  install_by: apply\nmetal: {{}}\n", "windows.install-by",
+     "names none of the PC's"),
+    ("apply with answers of one's own",
+     f"{BASE}  install_by: apply\n  answer_file: a.xml\n", "windows.install-by",
+     "starts no script"),
+    ("apply with letters", machine(f"{UEFI}, {{use: data, letter: E, size: 1 GiB}}").replace(
+        "machine:", "  install_by: apply\nmachine:"), "windows.install-by", "do not last"),
+    ("apply with odd labels", machine(f"{UEFI}, {{use: data, label: Größe, size: 1 GiB}}").replace(
+        "machine:", "  install_by: apply\nmachine:"), "windows.install-by", "may not read"),
     ("no policy", f"{BASE}metal: {{disk: {{number: 0}}}}\n", "profile.missing-key", "'policy'"),
 ]  # fmt: skip
 
