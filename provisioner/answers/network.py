@@ -133,10 +133,11 @@ class NetworkSettings:
         asked = [one for one in self.firewall_groups if one.group != REMOTE_DESKTOP]
         opened = [one.group for one in asked if one.active]
         closed = [one.group for one in asked if not one.active]
+        off = [name.removesuffix("Profile").lower() for name in self.firewall_off]
         said = [
             *([f"open: {', '.join(opened)}"] if opened else []),
             *([f"closed: {', '.join(closed)}"] if closed else []),
-            *([f"off: {', '.join(self.firewall_off)}"] if self.firewall_off else []),
+            *([f"off: {', '.join(off)}"] if off else []),
         ]
         if said:
             rows.append(("firewall", "; ".join(said)))

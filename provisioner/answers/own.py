@@ -16,8 +16,8 @@ from provisioner.answers.supplied import SuppliedFile
 from provisioner.errors import Problem, Severity
 from provisioner.profile.model import Profile
 
-USED = frozenset({"product", "architecture", "edition", "answer_file"})
-"""Keys of `windows` that still mean something."""
+USED = frozenset({"product", "architecture", "edition", "answer_file", "hardware_checks"})
+"""Keys of `windows` that still mean something; the last says that the file bypasses the checks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,8 @@ def check(profile: Profile, own: OwnAnswers) -> Iterator[Problem]:
         yield Problem(
             rule="windows.answer-file-alone",
             severity=Severity.WARNING,
-            message=f"with an answer file of your own, {_listed(unused)} of `windows` do nothing",
+            message="with an answer file of your own these keys of `windows` do nothing: "
+            f"{_listed(unused)}",
             hint="say it in your file, or take these keys away (`KEY: null` for inherited ones)",
         )
     yield Problem(

@@ -176,7 +176,8 @@ class Windows(ProfileModel):
     `up` does not start such a machine."""
     answer_file: HostPath | None = None
     """An answer file of your own that is used as it is. Of the other keys here only `product`,
-    `architecture` and `edition` then matter, and `machine.ready.when` has to be given."""
+    `architecture`, `edition` and `hardware_checks` (what your file does about them) then matter,
+    and `machine.ready.when` has to be given."""
     edition: str | Annotated[int, Field(ge=1)] | None = None
     """Edition id, name or index, resolved against the disc. May be left out when it holds one."""
     computer_name: ComputerName | None = None
