@@ -31,7 +31,7 @@ def check_version(profile: Profile, edition: Edition, places: Places) -> Iterato
 
 
 def _old_machine(profile: Profile, edition: Edition, places: Places) -> Iterator[Problem]:
-    """Windows 7 and Server 2008 R2: no Secure Boot, and no driver for NVMe (§8.3, §13)."""
+    """Windows 7 and Server 2008 R2: no Secure Boot, no driver for a TPM 2.0 or NVMe (§8.3, §13)."""
     if edition.version[2] >= WINDOWS_8:
         return
     room = "machine" if profile.metal is None else "metal"
@@ -51,6 +51,14 @@ def _old_machine(profile: Profile, edition: Edition, places: Places) -> Iterator
             "virtual machines' UEFI has not got; it may stop while it starts",
             place=places(f"{room}.firmware"),
             hint="set `firmware: bios`",
+        )
+    if profile.metal is None and profile.machine.tpm:
+        yield Problem(
+            rule="machine.old-windows",
+            severity=Severity.WARNING,
+            message=f"{name} has no driver for a TPM 2.0",
+            place=places("machine.tpm"),
+            hint="set `tpm: false`",
         )
     for index, disk in enumerate(profile.machine.disks if profile.metal is None else ()):
         if disk.bus == "nvme":

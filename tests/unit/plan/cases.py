@@ -123,14 +123,15 @@ CASES = (
     *(
         case(
             "machine.old-windows",
-            Scene(profile=OLD.replace("firmware: bios", text), install=WINDOWS_7),
+            Scene(profile=OLD.replace("firmware: bios, tpm: false", text), install=WINDOWS_7),
             severity=severity,
             good=Scene(profile=OLD, install=WINDOWS_7),
         )
         for text, severity in (
-            ("firmware: secure-boot", ERROR),
-            ("firmware: uefi", WARNING),
-            ("firmware: bios, disks: [{bus: nvme}]", ERROR),
+            ("firmware: secure-boot, tpm: false", ERROR),
+            ("firmware: uefi, tpm: false", WARNING),
+            ("firmware: bios, tpm: true", WARNING),
+            ("firmware: bios, tpm: false, disks: [{bus: nvme}]", ERROR),
         )
     ),
     case(
