@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from provisioner.answers.disc import AnswerDisc
+from provisioner.answers.disc import ANSWER_FILE, AnswerDisc
 from provisioner.errors import MediaError, Problem, ProfileError, Severity
 from provisioner.media.boot import NoPromptImpossible, NoPromptNeeded, NoPromptPatch, noprompt_patch
 from provisioner.media.editions import resolve_edition
@@ -73,6 +73,15 @@ class Sources:
     """`--force`: errors of avoidable traps become warnings (`plan/rules/force`)."""
 
 
+PLACES = (
+    "media.install",
+    "media.drivers",
+    "machine.connect",
+    "machine.pool",
+    "windows.answer_file",
+    "windows.oem.logo",
+)
+"""Keys that say where something is, and not what is wanted."""
 Boot = NoPromptPatch | NoPromptNeeded | NoPromptImpossible
 
 
@@ -259,16 +268,16 @@ def _intent(sources: Sources, disc: AnswerDisc, *, overlay: bool) -> dict[str, s
     host = replace(sources.host, storage=Storage(folder="storage"))
     made = devices(profile, host, names, install="install", overlay=overlay)
     intent = _flattened("", json.loads(_profile_json(profile)))
-    # A disc is known by its fingerprint, and a machine stays where it was made.
-    for place in ("media.install", "media.drivers", "machine.connect", "machine.pool"):
+    # Discs and files are known by what is in them, and a machine stays where it was made.
+    for place in PLACES:
         intent.pop(place, None)
     intent["media.install.fingerprint"] = media.install.fingerprint.digest
     if media.drivers is not None:
         intent["media.drivers.fingerprint"] = media.drivers.fingerprint.digest
-    if disc.own is not None:
-        intent["windows.answer_file"] = hashlib.sha256(disc.own.file.data).hexdigest()
     for path, file in disc.tree.files():
         intent[f"file.{path}"] = _hash(file)
+    if disc.own is not None:
+        intent[f"file.{ANSWER_FILE}"] = hashlib.sha256(disc.own.file.data).hexdigest()
     intent["domain"] = hashlib.sha256(
         render(
             profile,
