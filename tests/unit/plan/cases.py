@@ -123,7 +123,11 @@ CASES = (
     *(
         case(
             "machine.old-windows",
-            Scene(profile=OLD.replace("firmware: bios, tpm: false", text), install=WINDOWS_7),
+            Scene(
+                profile=OLD.replace("firmware: bios, tpm: false", text),
+                install=WINDOWS_7,
+                host=replace(good_facts(), disk_buses=frozenset({"sata", "nvme"})),
+            ),
             severity=severity,
             good=Scene(profile=OLD, install=WINDOWS_7),
         )
