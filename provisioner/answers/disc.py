@@ -14,6 +14,7 @@ from provisioner.answers import (
     logon,
     network,
     oem,
+    old,
     own,
     steps,
     windows,
@@ -34,7 +35,6 @@ ANSWER_FILE = "Autounattend.xml"
 NOTHING = Supplied()
 ANSWER_TEMPLATE = "windows/autounattend.xml.j2"
 SCRIPT_TEMPLATE = "windows/scripts/first-logon.ps1.j2"
-OLD_SCRIPT_TEMPLATE = "windows/old/first-logon.ps1.j2"
 _IDENTITY = re.compile(r"[A-Za-z0-9._-]{1,48}")
 
 
@@ -141,7 +141,6 @@ def compose(
     key = keys.choose(edition, install, profile.windows.product_key)
     autologon = logon.decide(profile.windows, server=server)
     networking = network.decide(profile)
-    step_files = steps.files(profile.windows.steps)
     logo = _logo(profile, supplied)
 
     answers = windows.answer_context(
@@ -155,17 +154,24 @@ def compose(
         network=networking,
         marker=marker.replace("/", "\\"),
     )
-    script = windows.script_context(
-        profile, edition, autologon=autologon, steps=step_files, drivers=taken
-    )
     answer_file = serialise(templates.render(ANSWER_TEMPLATE, answers), template=ANSWER_TEMPLATE)
-    old = edition.version[2] < windows.OWN_POWERSHELL
-    first_logon = templates.render(OLD_SCRIPT_TEMPLATE if old else SCRIPT_TEMPLATE, script)
+    when = windows.ready_when(profile, agent=taken is not None and taken.agent)
+    first_logon = (
+        old.entries(
+            profile,
+            edition,
+            autologon=autologon,
+            drivers=taken,
+            ready_when=when,
+            templates=templates,
+        )
+        if old.is_old(edition)
+        else _first_logon(profile, edition, autologon, taken, templates)
+    )
     entries: list[tuple[str, Entry]] = [
         (ANSWER_FILE, File(content=(answer_file,))),
         marked,
-        ("provision/first-logon.ps1", steps.script(first_logon.parts)),
-        *((step.path, step.entry) for step in step_files),
+        *first_logon,
         *(taken.entries if taken is not None else ()),
         *logo.entries,
         *_applied(profile, edition, (disk, *data_disks), templates),
@@ -181,14 +187,28 @@ def compose(
         product_key=key,
         network=networking,
         autologon=autologon,
-        ready_when=windows.ready_when(profile, agent=taken is not None and taken.agent)
-        if profile.metal is None
-        else None,
+        ready_when=when if profile.metal is None else None,
         drivers=taken,
         users=_users(profile, autologon, server=server),
         applies=profile.windows.install_by == "apply",
         problems=(*languages.problems, *logo.problems, *_notes(profile, languages, autologon)),
     )
+
+
+def _first_logon(
+    profile: Profile,
+    edition: Edition,
+    autologon: logon.Autologon,
+    drivers: driver_files.DriverFiles | None,
+    templates: Templates,
+) -> Iterator[tuple[str, Entry]]:
+    """The first-logon script and its steps."""
+    step_files = steps.files(profile.windows.steps)
+    script = windows.script_context(
+        profile, edition, autologon=autologon, steps=step_files, drivers=drivers
+    )
+    yield "provision/first-logon.ps1", steps.script(templates.render(SCRIPT_TEMPLATE, script).parts)
+    yield from ((step.path, step.entry) for step in step_files)
 
 
 def _applied(

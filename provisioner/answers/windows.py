@@ -27,9 +27,6 @@ WINDOWS_8 = 9200
 """Before, three elements of OOBE make the pass fail (§5.1), and Server Manager had a sister."""
 WINDOWS_8_1 = 9600
 """The first that encrypts by itself, and knows the setting against it (§4.5, §13)."""
-OWN_POWERSHELL = 14393
-"""The first build with the PowerShell that the first-logon script is written for; older ones have
-2.0 to 4.0 (§13) and get a script of their own."""
 COMMAND_LENGTH = 259
 """What our one command keeps to. Its place allows 1024, the shortest place of all 259 (§3.8)."""
 LAB_CONFIG = ("BypassTPMCheck", "BypassSecureBootCheck", "BypassRAMCheck")

@@ -24,15 +24,15 @@ FIREWALL_GROUPS: Mapping[str, str] = MappingProxyType(
         "core-networking": "@FirewallAPI.dll,-25000",
         "file-and-printer-sharing": "@FirewallAPI.dll,-28502",
         "network-discovery": "@FirewallAPI.dll,-32752",
-        "performance-logs": "@FirewallAPI.dll,-34752",
+        "performance-logs-and-alerts": "@FirewallAPI.dll,-34752",
         "remote-desktop": "@FirewallAPI.dll,-28752",
-        "remote-event-log": "@FirewallAPI.dll,-29252",
-        "remote-firewall": "@FirewallAPI.dll,-30002",
-        "remote-scheduled-tasks": "@FirewallAPI.dll,-33252",
-        "remote-services": "@FirewallAPI.dll,-29502",
-        "remote-volumes": "@FirewallAPI.dll,-34501",
-        "winrm": "@FirewallAPI.dll,-30267",
-        "wmi": "@FirewallAPI.dll,-34251",
+        "remote-event-log-management": "@FirewallAPI.dll,-29252",
+        "remote-firewall-management": "@FirewallAPI.dll,-30002",
+        "remote-scheduled-tasks-management": "@FirewallAPI.dll,-33252",
+        "remote-service-management": "@FirewallAPI.dll,-29502",
+        "remote-volume-management": "@FirewallAPI.dll,-34501",
+        "windows-remote-management": "@FirewallAPI.dll,-30267",
+        "windows-management-instrumentation": "@FirewallAPI.dll,-34251",
     }
 )
 """Our names of rule groups, and the resource strings by which every language of Windows knows them

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from provisioner.answers.windows import OWN_POWERSHELL, WINDOWS_8
+from provisioner.answers.old import POWERSHELL_5_1
+from provisioner.answers.windows import WINDOWS_8
 from provisioner.errors import Problem, Severity
 from provisioner.media.facts import Edition
 from provisioner.plan.rules.given import Places
@@ -87,7 +88,7 @@ def _old_settings(profile: Profile, edition: Edition, places: Places) -> Iterato
             place=places("windows.install_by"),
             hint="leave install_by out",
         )
-    if build >= OWN_POWERSHELL:
+    if build >= POWERSHELL_5_1:
         return
     if windows.remote.winrm is not None:
         yield Problem(

@@ -42,7 +42,7 @@ BASE = "name: vm\nwindows:\n  product: windows-10\n  administrator: {password: {
         (WorkgroupName, "LAB 1", "LAB 1"),
         (OrganizationalUnit, "ou=Web Servers, dc=corp,dc=example",
          "OU=Web Servers,DC=corp,DC=example"),
-        (FirewallGroup, "wmi", "wmi"),
+        (FirewallGroup, "core-networking", "core-networking"),
         (FirewallGroup, "@vmms.exe,-210", "@vmms.exe,-210"),
     ],
 )  # fmt: skip
@@ -125,8 +125,8 @@ CASES = [
      "in clear"),
     ("windows.join {blob: {plain: AAAA}}", "profile.plain-secret", "in clear"),
     ("windows.join {workgrup: LAB}", "profile.unknown-key", "unknown key 'workgrup'"),
-    ("windows.firewall {open: [wmi], close: ['@FirewallAPI.dll,-34251']}", "windows.firewall",
-     "opened and closed"),
+    ("windows.firewall {open: [core-networking], close: ['@FirewallAPI.dll,-25000']}",
+     "windows.firewall", "opened and closed"),
     ("machine.networks [{network: lan, gateways: [192.0.2.1]}]", "machine.gateway",
      "without an IPv4 address"),
     ("machine.networks [{network: lan, addresses: [192.0.2.9/24], gateways: ['fe80::1']}]",
@@ -174,7 +174,7 @@ def test_joining_needs_a_network(problems_of: Check) -> None:
         "windows.join {workgroup: LAB}",
         "windows.join {blob: {env: B}, blob_pass: specialize}",
         "windows.dns {domain: corp.example, search: [corp.example, example]}",
-        "windows.firewall {open: [wmi], profile: domain, off: [public]}",
+        "windows.firewall {open: [network-discovery], profile: domain, off: [public]}",
         (
             "machine.networks [{network: l, addresses: [192.0.2.9/24, 'fd00::9/64'], "
             "gateways: [192.0.2.1, 'fe80::1'], dns: ['fd00::1'], dns_suffix: a.example}]"
