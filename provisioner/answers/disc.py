@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from provisioner.answers import (
+    apply,
+    guest_settings,
+    keys,
+    layout,
+    locale,
+    logon,
+    network,
+    oem,
+    old,
+    own,
+    steps,
+    windows,
+)
 from provisioner.answers import drivers as driver_files
-from provisioner.answers import guest_settings, keys, layout, locale, logon, steps, windows
+from provisioner.answers.layout import Layout
 from provisioner.answers.serialise import serialise
-from provisioner.errors import MediaError, Problem, Severity
+from provisioner.answers.supplied import Supplied
+from provisioner.errors import MediaError, Problem, ProfileError, Severity
 from provisioner.frozen import frozen
 from provisioner.media.facts import Edition, MediaFacts
 from provisioner.profile.model import Profile
 from provisioner.templating import Templates
-from provisioner.tree import Bytes, Entry, File, Tree
+from provisioner.tree import Bytes, Entry, File, HostFile, Text, Tree
 
 LABEL = "PROVISION"
 """Volume label. Nothing looks for it: the disc is found by its marker file."""
+ANSWER_FILE = "Autounattend.xml"
+NOTHING = Supplied()
 ANSWER_TEMPLATE = "windows/autounattend.xml.j2"
 SCRIPT_TEMPLATE = "windows/scripts/first-logon.ps1.j2"
 _IDENTITY = re.compile(r"[A-Za-z0-9._-]{1,48}")
@@ -31,11 +48,15 @@ class AnswerDisc:
     marker: str
     """The file by which the guest finds this disc, `provision/machine-...`."""
     computer_name: str
-    languages: locale.Languages
-    layout: layout.Layout | None
-    """None on a physical PC: Setup asks which disk."""
-    product_key: keys.ProductKey
-    autologon: logon.Autologon
+    languages: locale.Languages | None
+    """None, like the other decisions, where an answer file of the user's own takes them."""
+    layout: Layout | None
+    """None on a physical PC whose disk the profile does not name: Setup asks for it."""
+    data_disks: tuple[Layout, ...]
+    """Other disks that get partitions."""
+    product_key: keys.ProductKey | None
+    network: network.NetworkSettings | None
+    autologon: logon.Autologon | None
     ready_when: windows.ReadyWhen | None
     """None on a physical PC: nobody waits for it."""
     drivers: driver_files.DriverFiles | None
@@ -43,6 +64,10 @@ class AnswerDisc:
     """Accounts a person can log on with, the one that logs on first in front."""
     problems: tuple[Problem, ...]
     """Warnings and notes for `check` and `plan`."""
+    own: own.OwnAnswers | None = None
+    """The user's own answer file, where that is used."""
+    applies: bool = False
+    """A script of ours puts the image on the disk, not Setup."""
 
     @property
     def drivers_summary(self) -> str:
@@ -57,7 +82,25 @@ class AnswerDisc:
     @property
     def autologon_note(self) -> str:
         """Who is logged on how often, and why, in one line."""
-        return self.autologon.describe()
+        return self.autologon.describe() if self.autologon is not None else ""
+
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What was decided, in rows for plans."""
+        if self.own is not None:
+            return self.own.describe()
+        rows = [("applied by", "our script in Windows PE, without Setup")] if self.applies else []
+        rows.append(("disk layout", self.layout.describe() if self.layout else "chosen in Setup"))
+        rows += [
+            (f"disk {layout.disk + 1}", f"as Setup counts {layout.disk}: {layout.describe()}")
+            for layout in self.data_disks
+        ]
+        if self.product_key is not None:
+            rows.append(("product key", self.product_key.reason))
+        if self.network is not None:
+            rows += self.network.describe()
+        if self.autologon is not None:
+            rows.append(("autologon", self.autologon_note))
+        return tuple(rows)
 
 
 def compose(
@@ -68,15 +111,16 @@ def compose(
     *,
     templates: Templates,
     devices: Sequence[str] = (),
+    supplied: Supplied = NOTHING,
     identity: str | None = None,
 ) -> AnswerDisc:
     """The answer disc of one machine. Pure: reads no medium, resolves no secret.
 
-    `devices` are virtio devices of the domain that no profile names (`drivers.collect`).
-    `identity` is unique to the machine (default: its name) and names the marker file, so that
-    another machine's disc is never taken for this one. Raises ProfileError with all that
-    contradicts the medium in one area, MediaError where the driver disc lacks something,
-    TemplateError where a (user's) template is wrong.
+    `devices` are virtio devices of the domain that no profile names (`drivers.collect`); `supplied`
+    holds the files of the user's own that the profile names. `identity` is unique to the machine
+    (default: its name) and names the marker file, so that another machine's disc is never taken
+    for this one. Raises ProfileError with all that contradicts the medium in one area, MediaError
+    where the driver disc lacks something, TemplateError where a (user's) template is wrong.
     """
     identity = profile.name if identity is None else identity
     if not _IDENTITY.fullmatch(identity):
@@ -86,55 +130,53 @@ def compose(
             f"{edition.name} on {install.path.name} is for {edition.architecture}",
             hint=f"take media for {profile.windows.architecture}",
         )
-    machine, server = profile.machine, windows.is_server(edition)
+    marker = f"provision/machine-{identity}"
+    marked = (marker, File(content=(Bytes(data=f"{profile.name}\r\n".encode("ascii")),)))
+    taken = None
+    if drivers is not None and profile.metal is None:
+        taken = driver_files.collect(drivers, profile.machine, edition, devices)
+    if profile.windows.answer_file is not None:
+        return _own(profile, supplied, marked=marked, taken=taken)
+    server = windows.is_server(edition)
     languages = locale.choose(profile.windows.locale, install, edition)
-    virtual = profile.metal is None
-    recovery = profile.windows.recovery
-    disk = (
-        layout.compute(
-            uefi=machine.firmware != "bios",
-            disk_bytes=machine.disks[0].size.bytes,
-            recovery_bytes=recovery.bytes if recovery is not None else None,
-            image_bytes=edition.total_bytes,
-        )
-        if virtual
-        else None
-    )
+    disk, data_disks = layout.decide(profile, image_bytes=edition.total_bytes)
     key = keys.choose(edition, install, profile.windows.product_key)
     autologon = logon.decide(profile.windows, server=server)
-    taken = None
-    if drivers is not None and virtual:
-        taken = driver_files.collect(drivers, machine, edition, devices)
-    step_entries = steps.files(profile.windows.steps, templates)
-    inside = guest_settings.collect(profile)
-    marker = f"provision/machine-{identity}"
+    networking = network.decide(profile)
+    logo = _logo(profile, supplied)
 
     answers = windows.answer_context(
         profile,
         edition,
         languages=languages,
         layout=disk,
+        data_disks=data_disks,
         key=key,
         autologon=autologon,
+        network=networking,
         marker=marker.replace("/", "\\"),
-    )
-    script = windows.script_context(
-        profile,
-        edition,
-        autologon=autologon,
-        marker=marker.replace("/", "\\"),
-        drivers=taken,
-        settings=inside.context,
     )
     answer_file = serialise(templates.render(ANSWER_TEMPLATE, answers), template=ANSWER_TEMPLATE)
-    first_logon = templates.render(SCRIPT_TEMPLATE, script)
+    when = windows.ready_when(profile, agent=taken is not None and taken.agent)
+    first_logon = (
+        old.entries(
+            profile,
+            edition,
+            autologon=autologon,
+            drivers=taken,
+            ready_when=when,
+            templates=templates,
+        )
+        if old.is_old(edition)
+        else _first_logon(profile, edition, autologon, taken, marker, templates)
+    )
     entries: list[tuple[str, Entry]] = [
-        ("Autounattend.xml", File(content=(answer_file,))),
-        (marker, File(content=(Bytes(data=f"{profile.name}\r\n".encode("ascii")),))),
-        ("provision/first-logon.ps1", steps.script(first_logon.parts)),
-        *step_entries,
+        (ANSWER_FILE, File(content=(answer_file,))),
+        marked,
+        *first_logon,
         *(taken.entries if taken is not None else ()),
-        *inside.files,
+        *logo.entries,
+        *_applied(profile, edition, (disk, *data_disks), templates),
     ]
     return AnswerDisc(
         tree=Tree(entries),
@@ -143,14 +185,115 @@ def compose(
         computer_name=answers["computer_name"],
         languages=languages,
         layout=disk,
+        data_disks=data_disks,
         product_key=key,
+        network=networking,
         autologon=autologon,
-        ready_when=windows.ready_when(profile, agent=taken is not None and taken.agent)
-        if virtual
-        else None,
+        ready_when=when if profile.metal is None else None,
         drivers=taken,
         users=_users(profile, autologon, server=server),
-        problems=(*languages.problems, *_notes(profile, languages, autologon)),
+        applies=profile.windows.install_by == "apply",
+        problems=(*languages.problems, *logo.problems, *_notes(profile, languages, autologon)),
+    )
+
+
+def _first_logon(
+    profile: Profile,
+    edition: Edition,
+    autologon: logon.Autologon,
+    drivers: driver_files.DriverFiles | None,
+    marker: str,
+    templates: Templates,
+) -> Iterator[tuple[str, Entry]]:
+    """The first-logon script, the steps and the settings."""
+    inside = guest_settings.collect(profile)
+    script = windows.script_context(
+        profile,
+        edition,
+        autologon=autologon,
+        marker=marker.replace("/", "\\"),
+        drivers=drivers,
+        settings=inside.context,
+    )
+    yield "provision/first-logon.ps1", steps.script(templates.render(SCRIPT_TEMPLATE, script).parts)
+    yield from steps.files(profile.windows.steps, templates)
+    yield from inside.files
+
+
+def _applied(
+    profile: Profile,
+    edition: Edition,
+    disks: tuple[Layout | None, ...],
+    templates: Templates,
+) -> Iterator[tuple[str, Entry]]:
+    """The scripts that put the image on the disk, where Setup is not to do it."""
+    if profile.windows.install_by != "apply":
+        return
+    context = apply.context(
+        profile,
+        edition,
+        tuple(disk for disk in disks if disk is not None),
+    )
+    for path, template in apply.SCRIPTS:
+        rendered = templates.render(template, context)
+        yield path, File(content=(Text(parts=rendered.parts, encoding="ascii"),))
+
+
+@frozen
+class _Logo:
+    entries: tuple[tuple[str, Entry], ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def _logo(profile: Profile, supplied: Supplied) -> _Logo:
+    """The OEM logo for the disc; ProfileError where it is no bitmap."""
+    if profile.windows.oem.logo is None or supplied.logo is None:
+        return _Logo()
+    return _Logo(
+        entries=((oem.LOGO, File(content=(Bytes(data=supplied.logo.data),))),),
+        problems=tuple(oem.check_logo(supplied.logo)),
+    )
+
+
+def _own(
+    profile: Profile,
+    supplied: Supplied,
+    *,
+    marked: tuple[str, Entry],
+    taken: driver_files.DriverFiles | None,
+) -> AnswerDisc:
+    """A disc with the user's own answer file, as it is, and the drivers that Setup finds there."""
+    file = supplied.answer_file
+    if file is None:
+        raise ValueError("the answer file was not read")
+    answers = own.read(file)
+    when = None
+    if profile.metal is None:
+        when = profile.machine.ready.when
+        if when is None:
+            raise ProfileError([own.not_ready()])
+    entries: list[tuple[str, Entry]] = [
+        # Read again when it is written, so that no plan holds the passwords in it.
+        (ANSWER_FILE, File(content=(HostFile(path=file.path, size=len(file.data)),))),
+        marked,
+        *(taken.entries if taken is not None else ()),
+    ]
+    return AnswerDisc(
+        tree=Tree(entries),
+        label=LABEL,
+        marker=marked[0],
+        computer_name=answers.computer_name,
+        languages=None,
+        layout=None,
+        data_disks=(),
+        product_key=None,
+        network=None,
+        autologon=None,
+        ready_when=when,
+        drivers=taken,
+        users=answers.users,
+        problems=tuple(own.check(profile, answers)),
+        own=answers,
     )
 
 
@@ -167,7 +310,8 @@ def _notes(
 ) -> list[Problem]:
     """What a person should know and need not change."""
     found = []
-    if profile.metal is None and profile.windows.recovery is None:
+    first = profile.machine.disks[0]
+    if profile.metal is None and profile.windows.recovery is None and first.partitions is None:
         found.append(
             Problem(
                 message="no recovery partition is laid out; Setup may take some of the Windows "
@@ -186,13 +330,17 @@ def _notes(
                 hint="add a user in Administrators",
             )
         )
-    if len(profile.machine.disks) > 1:
+    if profile.metal is None and len(profile.machine.disks) > 1:
+        laid_out = any(disk.partitions is not None for disk in profile.machine.disks[1:])
+        several = len({disk.bus for disk in profile.machine.disks}) > 1
         found.append(
             Problem(
                 message="Windows goes on disk 0 as Setup counts; with several disks that should be "
-                "the first one, and nobody promises it",
+                "the first one, and nobody promises it"
+                + (", less so with different buses" if laid_out and several else ""),
                 rule="machine.disks",
-                severity=Severity.NOTE,
+                severity=Severity.WARNING if laid_out and several else Severity.NOTE,
+                hint="give disks with `partitions` the same bus" if laid_out and several else None,
             )
         )
     return found

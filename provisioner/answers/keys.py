@@ -71,10 +71,46 @@ GVLK_SERVER: Mapping[tuple[int, str], str] = MappingProxyType(
         (17763, "ServerStandard"): "N69G4-B89J2-4G8F4-WWYCC-J464C",
         (17763, "ServerDatacenter"): "WMDGN-G9PQG-XVVXX-R3X43-63DFG",
         (17763, "ServerSolution"): "WVDHN-86M7X-466P6-VHXV7-YY726",
+        (14393, "ServerStandard"): "WC2BQ-8NRM3-FDDYY-2BFGV-KHKQY",
+        (14393, "ServerDatacenter"): "CB7KF-BWN84-R7R2Y-793K2-8XDDG",
+        (14393, "ServerSolution"): "JCKRF-N37P4-C2D82-9YXRT-4M63B",
+        (9600, "ServerStandard"): "D2N9P-3P6X9-2R39C-7RTCD-MDVJX",
+        (9600, "ServerDatacenter"): "W3GGN-FT8W3-Y4M27-J84CP-Q3VJ9",
+        (9600, "ServerSolution"): "KNC87-3J2TX-XB4WP-VCPJV-M4FWM",
+        (7601, "ServerStandard"): "YC6KT-GKW9T-YTKYR-T4X34-R7VHC",
+        (7601, "ServerDatacenter"): "74YFP-3QFB3-KQT8W-PMXWJ-7M648",
+        (7601, "ServerEnterprise"): "489J6-VHDMP-X63PK-3K798-CPX3Y",
+        (7601, "ServerWeb"): "6TPJF-RBVHG-WBW2R-86QPH-6RTM4",
     }
 )
-"""KMS client keys of Server 2025, 2022 and 2019 by build and edition id (same page). Datacenter:
-Azure Edition calls itself `ServerTurbine`, Essentials `ServerSolution`."""
+"""KMS client keys of Server 2025 to 2008 R2 by build and edition id (same page). Datacenter: Azure
+Edition calls itself `ServerTurbine`, Essentials `ServerSolution`."""
+
+GVLK_OLD_CLIENT: Mapping[tuple[int, str], str] = MappingProxyType(
+    {
+        (9600, "Professional"): "GCRJD-8NW9H-F2CDX-CCM8D-9D6T9",
+        (9600, "Enterprise"): "MHF9N-XY6XB-WVXMC-BTDCT-MKKG7",
+        (9200, "Professional"): "NG4HW-VH26C-733KW-K6F98-J8CK4",
+        (9200, "Enterprise"): "32JNW-9KQ84-P47T8-D8GGY-CWCK7",
+        (7601, "Professional"): "FJ82H-XT6CR-J8D7P-XQJJ2-GPDD4",
+        (7601, "Enterprise"): "33PXH-7Y6KF-2VJC9-XBBR8-HVTHH",
+    }
+)
+"""KMS client keys of Windows 8.1, 8 and 7 (same page)."""
+
+GENERIC_OLD_CLIENT: Mapping[tuple[int, str], str] = MappingProxyType(
+    {
+        (9600, "Enterprise"): "FHQNR-XYXYC-8PMHT-TV4PH-DRQ3H",
+        (7601, "Professional"): "HYF8J-CVRMY-CM74G-RPHKF-PW487",
+        (7601, "Enterprise"): "H7X92-3VPBB-Q799D-Y6JJ3-86WC6",
+        (7601, "Ultimate"): "D4F6K-QK3RD-TMVMJ-BBMRX-3MBMV",
+    }
+)
+"""Default keys of Windows 8.1 and 7 (windows-setup.md §3.6, from dockur/windows)."""
+
+WITHOUT_SERVICE_PACK = 7600
+"""Windows 7 and Server 2008 R2 before their service pack: other build, same keys."""
+WINDOWS_10 = 10240
 
 Source = Literal["generic", "gvlk", "profile", "none"]
 
@@ -154,8 +190,15 @@ def choose(edition: Edition, install: MediaFacts, own: SecretRef | None) -> Prod
 def _published(edition: Edition, *, volume_licence: bool) -> tuple[str | None, Source]:
     """The key Microsoft publishes for this edition on media of this channel, and its kind."""
     build, name = edition.version[2], edition.edition_id
+    if build == WITHOUT_SERVICE_PACK:
+        build += 1
     if edition.installation_type.casefold().startswith("server"):
         return GVLK_SERVER.get((build, name)), "gvlk"
+    if build < WINDOWS_10:
+        old, default = GVLK_OLD_CLIENT.get((build, name)), GENERIC_OLD_CLIENT.get((build, name))
+        if old is not None and (volume_licence or default is None):
+            return old, "gvlk"
+        return default, "generic"
     gvlk = GVLK_CLIENT.get(name)
     if name == "EnterpriseS" and build == 14393:
         gvlk = GVLK_LTSB_2016

@@ -22,6 +22,9 @@ class Languages:
     system_locale: str
     keyboards: str
     """`InputLocale`: tags or ids, joined with `;`, the first is the default."""
+    fallback: str | None
+    """`UILanguageFallback`."""
+    layered_driver: int | None
     problems: tuple[Problem, ...]
     """Warnings."""
 
@@ -32,6 +35,7 @@ def choose(locale: Locale, install: MediaFacts, edition: Edition) -> Languages:
     ProfileError where Windows shall have a language that is not on the medium.
     """
     warnings: list[Problem] = []
+    problems: list[Problem] = []
     spoken = install.languages or edition.languages
     own = _spelt(edition.default_language, spoken) or (spoken[0] if spoken else "en-US")
     setup = own
@@ -52,7 +56,20 @@ def choose(locale: Locale, install: MediaFacts, edition: Edition) -> Languages:
     if locale.language is not None:
         language = _spelt(locale.language, edition.languages) or locale.language
         if edition.languages and _spelt(locale.language, edition.languages) is None:
-            raise ProfileError([_absent(edition, locale.language)])
+            problems.append(
+                _absent(edition.name, locale.language, edition.languages, "windows.language")
+            )
+    fallback = None
+    if locale.fallback is not None:
+        fallback = _spelt(locale.fallback, edition.languages) or locale.fallback
+        if edition.languages and _spelt(locale.fallback, edition.languages) is None:
+            problems.append(
+                _absent(
+                    edition.name, locale.fallback, edition.languages, "windows.fallback-language"
+                )
+            )
+    if problems:
+        raise ProfileError(problems)
     user_locale = locale.format or language
     match locale.keyboard:
         case None | ():
@@ -67,6 +84,8 @@ def choose(locale: Locale, install: MediaFacts, edition: Edition) -> Languages:
         user_locale=user_locale,
         system_locale=locale.system or language,
         keyboards=";".join(keyboards),
+        fallback=fallback,
+        layered_driver=locale.layered_driver,
         problems=tuple(warnings),
     )
 
@@ -78,10 +97,9 @@ def _spelt(wanted: str | None, tags: tuple[str, ...]) -> str | None:
     return next((tag for tag in tags if tag.casefold() == wanted.casefold()), None)
 
 
-def _absent(edition: Edition, wanted: str) -> Problem:
+def _absent(who: str, wanted: str, tags: tuple[str, ...], rule: str) -> Problem:
     return Problem(
-        message=f"{edition.name} does not speak {wanted} on this medium",
-        rule="windows.language",
-        hint=f"it speaks {', '.join(edition.languages)}; `locale.format` and `locale.keyboard` "
-        "are free",
+        message=f"{who} does not speak {wanted} on this medium",
+        rule=rule,
+        hint=f"it speaks {', '.join(tags)}; `locale.format` and `locale.keyboard` are free",
     )

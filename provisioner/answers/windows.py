@@ -10,17 +10,23 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from provisioner import quoting
+from provisioner.answers import apply, oem
 from provisioner.answers.drivers import AGENT, DriverFiles
 from provisioner.answers.keys import ProductKey
 from provisioner.answers.layout import Layout
 from provisioner.answers.locale import Languages
 from provisioner.answers.logon import Autologon, administrator_enabled
+from provisioner.answers.network import NetworkSettings
 from provisioner.frozen import frozen
 from provisioner.media.facts import Edition
 from provisioner.profile.model import Profile
 from provisioner.profile.rules import computer_name
 from provisioner.templating import NamedSecret
 
+WINDOWS_8 = 9200
+"""Before, three elements of OOBE make the pass fail (§5.1), and Server Manager had a sister."""
+WINDOWS_8_1 = 9600
+"""The first that encrypts by itself, and knows the setting against it (§4.5, §13)."""
 COMMAND_LENGTH = 259
 """What our one command keeps to. Its place allows 1024, the shortest place of all 259 (§3.8)."""
 LAB_CONFIG = ("BypassTPMCheck", "BypassSecureBootCheck", "BypassRAMCheck")
@@ -58,12 +64,13 @@ def first_logon_arguments(marker: str) -> tuple[str, ...]:
     """powershell.exe's: look for our disc by its marker file on every drive and run its script.
 
     Drive letters differ between Windows PE, the installed Windows, and boots (§5.4, §8.4).
-    No `%`, because Setup expands environment variables in command lines.
+    No `%`, because Setup expands environment variables in command lines. PowerShell 2.0 of Windows
+    7 understands it.
     """
     search = (
-        "foreach($d in [IO.DriveInfo]::GetDrives().Name)"
-        f"{{if(Test-Path($d+{quoting.powershell(marker)}))"
-        "{&($d+'provision\\first-logon.ps1');break}}"
+        "foreach($d in [IO.DriveInfo]::GetDrives()){$n=$d.Name;"
+        f"if(Test-Path($n+{quoting.powershell(marker)}))"
+        "{&($n+'provision\\first-logon.ps1');break}}"
     )
     return ("-NoProfile", "-ExecutionPolicy", "Bypass", "-Command", search)
 
@@ -83,8 +90,10 @@ def answer_context(
     *,
     languages: Languages,
     layout: Layout | None,
+    data_disks: tuple[Layout, ...],
     key: ProductKey,
     autologon: Autologon,
+    network: NetworkSettings,
     marker: str,
 ) -> Mapping[str, Any]:
     """The variables of `windows/autounattend.xml.j2` and its passes."""
@@ -92,6 +101,8 @@ def answer_context(
     server = is_server(edition)
     administrator = windows.administrator.password
     encrypt = windows.device_encryption
+    build = edition.version[2]
+    applies = windows.install_by == "apply"
     bypass = windows.hardware_checks == "bypass" and windows.product == "windows-11"
     own = isinstance(key.setup_key, NamedSecret)
     return {
@@ -103,8 +114,16 @@ def answer_context(
         "keyboards": languages.keyboards,
         "time_zone": windows.locale.timezone.windows_id,
         "layout": layout,
+        "disks": () if applies else _disks(layout, data_disks),
+        "fallback_language": languages.fallback,
+        "layered_driver": languages.layered_driver,
+        "oem": oem.information(windows.oem),
+        "specialize_commands": [oem.copy_logo(marker)] if windows.oem.logo is not None else [],
         "image_index": edition.index,
-        "setup_commands": [
+        "applies": applies,
+        "setup_commands": [apply.start_command(marker)]
+        if applies
+        else [
             *([_report_from_setup()] if reports_from_setup(profile, edition) else []),
             *([_lab_config(value) for value in LAB_CONFIG] if bypass else []),
         ],
@@ -116,10 +135,13 @@ def answer_context(
         "organization": windows.organization,
         "computer_name": computer_name(profile),
         "server": server,
+        "before_windows_8": build < WINDOWS_8,
         # Only clients encrypt by themselves, and only with a TPM (§10.3, §13).
-        "prevent_device_encryption": not server
+        "prevent_device_encryption": build >= WINDOWS_8_1
+        and not server
         and (encrypt is False or (encrypt is None and profile.metal is None and machine.tpm)),
         "rdp": windows.remote.rdp,
+        "network": network,
         "autologon": autologon,
         "first_logon_command": first_logon_command(marker),
         "administrator_password": NamedSecret(name="administrator", reference=administrator)
@@ -136,6 +158,13 @@ def answer_context(
             for user in windows.users
         ],
     }
+
+
+def _disks(layout: Layout | None, data_disks: tuple[Layout, ...]) -> tuple[Layout, ...]:
+    """The disks Setup changes; one that is kept, and not formatted, is none of them."""
+    if layout is None or (layout.kept is not None and not layout.format_kept):
+        return data_disks
+    return (layout, *data_disks)
 
 
 def script_context(

@@ -27,7 +27,8 @@ from provisioner.profile.windows import Product
 PRODUCTS: tuple[str, ...] = get_args(Product)
 PREFERRED = ("Professional", "Enterprise", "EnterpriseEval", "EnterpriseS")
 """Edition ids of clients, the best suggestion first."""
-WITHOUT_DISC = {"windows-10": "Professional", "windows-11": "Professional"}
+BIOS_ONLY = ("windows-7", "windows-server-2008-r2")
+"""They know no Secure Boot, and hardly any virtual UEFI starts them (windows-setup.md §13)."""
 NONE = "none"
 DRIVER_FOLDERS = (Path("/usr/share/virtio-win"),)
 """Where Fedora's package virtio-win puts the ISO."""
@@ -65,7 +66,7 @@ def interview(
     name = str(questions.ask("Name of the machine", _name(product, file_stem, taken), MachineName))
     user = _user(questions, environment.variables, server=server)
     drivers = _drivers(questions, environment, config, facts)
-    firmware = _firmware(questions, facts)
+    firmware = _firmware(questions, facts, product)
     return Wanted(
         name=name,
         product=product,
@@ -147,7 +148,8 @@ def _edition_text(
 ) -> str | int | None:
     """What means this edition on this disc, in the form that says most to a person."""
     if facts is None or edition is None:
-        return WITHOUT_DISC.get(product, "Standard Desktop Experience")
+        server = product.startswith("windows-server")
+        return "Standard Desktop Experience" if server else "Professional"
     desktop = "Desktop Experience" if edition.installation_type == "Server" else "Core"
     family = re.sub(r"^Server|(Eval)?(Core?)?$", "", edition.edition_id)
     words = f"{family} {desktop}" if edition.installation_type.startswith("Server") else ""
@@ -224,9 +226,10 @@ def _drivers(
     return questions.ask("Driver disc (virtio-win ISO)", suggestion, look)
 
 
-def _firmware(questions: Questions, facts: MediaFacts | None) -> str:
+def _firmware(questions: Questions, facts: MediaFacts | None, product: str) -> str:
     suggestion = "secure-boot"
-    if facts is not None and not any(e.platform is Platform.UEFI for e in facts.boot):
+    no_uefi = facts is not None and not any(e.platform is Platform.UEFI for e in facts.boot)
+    if product in BIOS_ONLY or no_uefi:
         suggestion = "bios"
     elif facts is not None and not any(loader.authorities for loader in facts.loaders):
         questions.explain("  Nothing on this disc is signed, so Secure Boot would not start it.")

@@ -8,25 +8,28 @@ from typing import TYPE_CHECKING
 
 from provisioner.errors import MediaError, Problem, UsageError
 from provisioner.media.facts import MediaFacts
-from provisioner.plan.rules.given import Media, Places
+from provisioner.plan.rules.given import Media
 
 if TYPE_CHECKING:
-    from provisioner.profile import model
+    from provisioner.profile.load import LoadedProfile
     from provisioner.profile.media_query import MediaQuery
 
 
 def look(
-    wanted: model.Media,
+    loaded: LoadedProfile,
     inspect: Callable[[Path], MediaFacts],
     *,
     library: Path,
-    places: Places,
 ) -> Media:
     """What is on the discs. `library` is the folder of everything that is remembered.
 
     UsageError without an install disc; MediaError, with the place in the profile, where the
     library has none that fits, and where a file is not what it should be.
     """
+    from provisioner.cli.session import places as places_of
+    from provisioner.cli.supplied import supplied
+
+    wanted, places = loaded.profile.media, places_of(loaded)
     if wanted.install is None:
         raise UsageError(
             "no install disc is given",
@@ -49,4 +52,6 @@ def look(
 
     drivers = disc(wanted.drivers, "media.drivers") if wanted.drivers is not None else None
     install = disc(wanted.install, "media.install")
-    return Media(install=install, drivers=drivers, remarks=tuple(remarks))
+    return Media(
+        install=install, drivers=drivers, remarks=tuple(remarks), supplied=supplied(loaded)
+    )

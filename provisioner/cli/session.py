@@ -144,15 +144,15 @@ class Session:
         from provisioner.store.known_media import KnownMedia
 
         return look(
-            loaded.profile.media,
+            loaded,
             KnownMedia(self.environment.cache / "media").inspect,
             library=self.environment.state,
-            places=places(loaded),
         )
 
     def answer_disc(self, loaded: LoadedProfile) -> AnswerDisc:
         """The answer disc of a profile; needs no libvirt."""
         from provisioner.answers.disc import compose
+        from provisioner.cli.supplied import require_sound
         from provisioner.errors import ProfileError, Severity
         from provisioner.media.editions import resolve_edition
         from provisioner.plan.checks import check_media
@@ -161,13 +161,17 @@ class Session:
         problems = tuple(check_media(loaded.profile, media, places(loaded)))
         if any(problem.severity is Severity.ERROR for problem in problems):
             raise ProfileError(problems)
-        return compose(
+        edition = resolve_edition(media.install, loaded.profile.windows.edition)
+        disc = compose(
             loaded.profile,
             media.install,
-            resolve_edition(media.install, loaded.profile.windows.edition),
+            edition,
             media.drivers,
             templates=self.templates,
+            supplied=media.supplied,
         )
+        require_sound(disc, loaded.profile, edition)
+        return disc
 
     def reveal(self, name: str) -> Callable[[SecretSlot], str]:
         """Fills the secret slots of a machine that need not exist; makes what is generated."""

@@ -21,6 +21,7 @@ from provisioner.plan.rules.nominal import nominal_domain
 from provisioner.plan.rules.secrets import check_secrets
 from provisioner.plan.rules.settings import check_settings
 from provisioner.plan.rules.steps import check_steps
+from provisioner.plan.rules.versions import check_version
 from provisioner.plan.rules.windows import check_windows
 from provisioner.profile.model import Profile
 from provisioner.templating import Templates
@@ -57,6 +58,8 @@ def check_media(profile: Profile, media: Media, places: Places) -> Iterator[Prob
     yield from check_windows(profile, edition, places)
     yield from check_steps(profile, edition, places)
     yield from check_settings(profile, edition, places)
+    if edition is not None:
+        yield from check_version(profile, edition, places)
 
 
 def check_discs(

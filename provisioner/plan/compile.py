@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.answers import step_files
-from provisioner.answers.disc import AnswerDisc
+from provisioner.answers.disc import ANSWER_FILE, AnswerDisc
 from provisioner.errors import MediaError, Problem, ProfileError, Severity
 from provisioner.frozen import frozen
 from provisioner.media.boot import NoPromptImpossible, NoPromptNeeded, NoPromptPatch, noprompt_patch
@@ -81,6 +81,15 @@ class Sources:
     """`--force`: errors of avoidable traps become warnings (`plan/rules/force`)."""
 
 
+PLACES = (
+    "media.install",
+    "media.drivers",
+    "machine.connect",
+    "machine.pool",
+    "windows.answer_file",
+    "windows.oem.logo",
+)
+"""Keys that say where something is, and not what is wanted."""
 Boot = NoPromptPatch | NoPromptNeeded | NoPromptImpossible
 
 
@@ -247,18 +256,19 @@ def _facts(
 ) -> tuple[tuple[str, str], ...]:
     files = list(disc.tree.files())
     size = sum(_planned(part) for _, file in files for part in file.content)
-    rows = [
+    return (
         ("answer disc", f"{len(files)} files, {binary_size(size)}{disc.drivers_summary}"),
-        ("disk layout", disc.layout.describe() if disc.layout else "chosen in Setup"),
-        ("product key", disc.product_key.reason),
+        *disc.facts(),
         ("boot prompt", _prompt(boot)),
         ("machine", f"{_machine(sources, made)} on {sources.host.uri}"),
-    ]
-    if steps := sources.profile.windows.steps:
-        rows.append(("steps", f"{len(steps)}: {', '.join(step.name for step in steps)}"))
-    if disc.autologon_note:
-        rows.append(("autologon", disc.autologon_note))
-    return tuple(rows)
+        *_steps_row(sources),
+    )
+
+
+def _steps_row(sources: Sources) -> tuple[tuple[str, str], ...]:
+    steps = sources.profile.windows.steps
+    names = ", ".join(step.name for step in steps)
+    return (("steps", f"{len(steps)}: {names}"),) if steps else ()
 
 
 def _prompt(boot: Boot) -> str:
@@ -297,8 +307,8 @@ def _intent(sources: Sources, disc: AnswerDisc, *, overlay: bool) -> dict[str, s
     host = replace(sources.host, storage=Storage(folder="storage"))
     made = devices(profile, host, names, install="install", overlay=overlay)
     intent = _flattened("", json.loads(_profile_json(profile)))
-    # A disc is known by its fingerprint, and a machine stays where it was made.
-    for place in ("machine.connect", "machine.pool"):
+    # Discs and files are known by what is in them, and a machine stays where it was made.
+    for place in PLACES:
         intent.pop(place, None)
     intent = {key: value for key, value in intent.items() if not key.startswith("media.")}
     # What a step brings along is known by its content, as a file of the answer disc.
@@ -310,6 +320,8 @@ def _intent(sources: Sources, disc: AnswerDisc, *, overlay: bool) -> dict[str, s
         intent["media.drivers.fingerprint"] = media.drivers.fingerprint.digest
     for path, file in disc.tree.files():
         intent[f"file.{path}"] = _hash(file)
+    if disc.own is not None:
+        intent[f"file.{ANSWER_FILE}"] = hashlib.sha256(disc.own.file.data).hexdigest()
     intent["domain"] = hashlib.sha256(
         render(
             profile,

@@ -6,7 +6,6 @@ left out, libvirt 9 picks the build with Secure Boot and Microsoft's keys (libvi
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from provisioner.errors import FailedError
 from provisioner.frozen import frozen
 from provisioner.ownership import format_ownership
 from provisioner.ports import HostFacts, Mode, Ownership
+from provisioner.profile.cards import mac_of
 from provisioner.profile.machine import Disk, Network
 from provisioner.profile.model import Profile
 from provisioner.templating import Templates
@@ -163,7 +163,7 @@ def devices(
     cards = tuple(
         Card(
             model=network.model or ("virtio" if virtio else "e1000e"),
-            mac=str(network.mac) if network.mac else _mac(profile.name, index),
+            mac=mac_of(profile, index),
             network=_network(network, host),
         )
         for index, network in enumerate(machine.networks)
@@ -280,9 +280,3 @@ def _target(bus: str, index: int) -> str:
     if bus == "nvme":
         return f"nvme{index}n1"
     return f"{'vd' if bus == 'virtio' else 'sd'}{chr(ord('a') + index)}"
-
-
-def _mac(name: str, index: int) -> str:
-    """In QEMU's own range 52:54:00, the same for the same machine every time."""
-    tail = hashlib.sha256(f"{name}/{index}".encode()).digest()[:3]
-    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in tail)

@@ -189,7 +189,7 @@ three; the others are as `Get-NetFirewallRule` prints `Group` in public listings
 and Server."""
 
 
-class FirewallGroup(TextValue):
+class FirewallGroupName(TextValue):
     """A group of firewall rules: a name of ours, or the resource that names it in Windows."""
 
     __slots__ = ()

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from provisioner.profile.base import ProfileModel
+from provisioner.profile.disks import Partitions
+from provisioner.profile.network import Addresses
 from provisioner.profile.units import Duration, MacAddress, Size
 
 
@@ -17,9 +19,12 @@ class Disk(ProfileModel):
     """Virtual size; the file grows with use."""
     bus: Literal["virtio", "sata", "nvme"] | None = None
     """Default: virtio with a driver disc, otherwise sata (nvme for arm64)."""
+    partitions: Partitions | None = None
+    """What Setup makes on it. Default for the first disk: what firmware and `windows.recovery` ask
+    for. Default for the others: nothing, Windows finds them empty."""
 
 
-class Network(ProfileModel):
+class Network(Addresses):
     """A network interface."""
 
     network: str | None = None

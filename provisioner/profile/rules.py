@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from provisioner.errors import Severity
-from provisioner.profile import hardware, settings_rules, step_rules
+from provisioner.profile import disk_rules, hardware, network_rules, settings_rules, step_rules
 from provisioner.profile.fields import Path
 from provisioner.profile.model import Profile
 from provisioner.profile.places import Finding
@@ -57,6 +57,8 @@ def _touch(path: Path, reads: str) -> bool:
 
 
 def _computer_name(profile: Profile) -> Iterator[Finding]:
+    if profile.windows.answer_file is not None:
+        return
     given = profile.windows.computer_name is not None
     path: Path = ("windows", "computer_name") if given else ("name",)
     try:
@@ -140,7 +142,8 @@ def _autologon_administrator(profile: Profile) -> Iterator[Finding]:
 
 def _somebody_can_log_on(profile: Profile) -> Iterator[Finding]:
     windows = profile.windows
-    if not windows.users and windows.administrator.password is None:
+    own = windows.answer_file is not None
+    if not own and not windows.users and windows.administrator.password is None:
         yield Finding(
             path=("windows",),
             message="nobody could log on: no users, and Administrator has no password",
@@ -152,7 +155,8 @@ def _somebody_can_log_on(profile: Profile) -> Iterator[Finding]:
 
 def _recovery(profile: Profile) -> Iterator[Finding]:
     recovery, disk = profile.windows.recovery, profile.machine.disks[0].size
-    if profile.metal is None and recovery is not None and recovery >= disk:
+    laid_out = profile.machine.disks[0].partitions is not None
+    if profile.metal is None and not laid_out and recovery is not None and recovery >= disk:
         yield Finding(
             path=("windows", "recovery"),
             message=f"a recovery partition of {recovery} does not fit on a disk of {disk}",
@@ -179,6 +183,8 @@ def _literals(profile: Profile) -> Iterator[Finding]:
     secrets: list[tuple[Path, object]] = [
         (("windows", "product_key"), windows.product_key),
         (("windows", "administrator", "password"), windows.administrator.password),
+        (("windows", "join", "password"), windows.join.password),
+        (("windows", "join", "blob"), windows.join.blob),
         *(
             (("windows", "users", index, "password"), user.password)
             for index, user in enumerate(windows.users)
@@ -219,7 +225,10 @@ RULES = (
     Rule(_users, ("windows.users.name",)),
     Rule(_autologon_user, ("windows.autologon.user", "windows.users.name")),
     Rule(_autologon_administrator, ("windows.autologon.user", "windows.administrator")),
-    Rule(_somebody_can_log_on, ("windows.users", "windows.administrator.password")),
+    Rule(
+        _somebody_can_log_on,
+        ("windows.users", "windows.administrator.password", "windows.answer_file"),
+    ),
     Rule(hardware.machine_or_metal, ("machine", "metal")),
     Rule(hardware.metal_drivers, ("metal", "media.drivers")),
     Rule(hardware.ready, ("machine.ready.when", "media.drivers", "windows.architecture")),
@@ -255,12 +264,54 @@ RULES = (
     ),
     Rule(hardware.bypass_elsewhere, ("windows.product", "windows.hardware_checks")),
     Rule(hardware.memory, ("machine.memory",)),
+    Rule(
+        disk_rules.partitions,
+        (
+            "machine.firmware",
+            "machine.disks.size",
+            "machine.disks.partitions",
+            "metal.firmware",
+            "metal.disk",
+        ),
+    ),
+    Rule(disk_rules.metal_disk, ("metal.disk",)),
+    Rule(
+        disk_rules.apply,
+        (
+            "windows.install_by",
+            "windows.answer_file",
+            "machine.disks.partitions",
+            "metal.disk",
+        ),
+    ),
     Rule(_recovery, ("machine.disks.size", "windows.recovery")),
     Rule(hardware.addresses, ("machine.networks.mac",)),
+    Rule(
+        network_rules.static_addresses,
+        (
+            "machine.networks.addresses",
+            "machine.networks.gateways",
+            "metal.networks.addresses",
+            "metal.networks.gateways",
+        ),
+    ),
+    Rule(
+        network_rules.static_without_network,
+        ("machine.networks.addresses", "machine.networks.network", "metal"),
+    ),
+    Rule(network_rules.metal_cards, ("metal.networks.mac",)),
+    Rule(network_rules.join, ("windows.join", "machine.networks", "metal")),
+    Rule(network_rules.join_password, ("windows.join",)),
+    Rule(network_rules.firewall, ("windows.firewall", "windows.remote.rdp")),
     Rule(_remote, ("windows.remote", "machine.networks")),
     Rule(
         _literals,
-        ("windows.product_key", "windows.administrator.password", "windows.users.password"),
+        (
+            "windows.product_key",
+            "windows.administrator.password",
+            "windows.users.password",
+            "windows.join",
+        ),
     ),
     Rule(_product_key, ("windows.product_key",)),
     Rule(settings_rules.registry, ("windows.settings.registry",)),

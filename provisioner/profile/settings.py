@@ -12,7 +12,7 @@ from pydantic import Field
 from provisioner.profile.base import HostPath, ProfileModel
 from provisioner.profile.guest_values import (
     FeatureName,
-    FirewallGroup,
+    FirewallGroupName,
     PublicKey,
     RegistryPath,
     WindowsPath,
@@ -108,10 +108,10 @@ class OpenPort(ProfileModel):
     """Networks from which."""
 
 
-class Firewall(ProfileModel):
+class GuestFirewall(ProfileModel):
     """Windows' firewall."""
 
-    allow: tuple[FirewallGroup, ...] = ()
+    allow: tuple[FirewallGroupName, ...] = ()
     """Groups of Windows' own rules to turn on, the same in every language."""
     ping: bool = False
     """Answer ping."""
@@ -242,7 +242,7 @@ class Settings(ProfileModel):
     """Values in the registry. They go over those that other settings make."""
     features: Features = Features()
     """Parts of Windows."""
-    firewall: Firewall = Firewall()
+    firewall: GuestFirewall = GuestFirewall()
     """Windows' firewall."""
     server: Server = Server()
     """What only servers have."""

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from provisioner.profile.base import ProfileModel
+from provisioner.profile.base import HostPath, ProfileModel
+from provisioner.profile.network import Dns, Firewall, Join
 from provisioner.profile.secrets import SecretValue
 from provisioner.profile.settings import OpenSsh, RemoteDesktop, Settings
 from provisioner.profile.steps import Step
@@ -22,8 +23,13 @@ from provisioner.profile.units import (
 )
 
 Product = Literal[
+    "windows-7",
+    "windows-8.1",
     "windows-10",
     "windows-11",
+    "windows-server-2008-r2",
+    "windows-server-2012-r2",
+    "windows-server-2016",
     "windows-server-2019",
     "windows-server-2022",
     "windows-server-2025",
@@ -37,6 +43,8 @@ class Locale(ProfileModel):
     """Language of Setup itself; must be on the media. Default: the media's own."""
     language: LanguageTag | None = None
     """Display language of the installed Windows. Default: the media's own."""
+    fallback: LanguageTag | None = None
+    """The language for what is not translated into `language`; must be in the image too."""
     format: LanguageTag | None = None
     """Dates, numbers and currency (user locale). Default: `language`."""
     system: LanguageTag | None = None
@@ -44,6 +52,9 @@ class Locale(ProfileModel):
     keyboard: tuple[Keyboard, ...] | Keyboard | None = None
     """Keyboard layouts, the first is the default: a language tag or an id such as `0407:00000407`.
     Default: that of `format`."""
+    layered_driver: Annotated[int, Field(ge=1, le=6)] | None = None
+    """Kind of keyboard in Setup, in Microsoft's numbers: 1 for 101 or 102 keys, 2 to 5 for Korean
+    ones, 6 for a Japanese one with 106 or 109 keys."""
     timezone: TimeZone = TimeZone("UTC")
     """A Windows time-zone id (`W. Europe Standard Time`) or an IANA name (`Europe/Berlin`)."""
 
@@ -87,6 +98,27 @@ class Autologon(ProfileModel):
     """How many logons; the defect of Windows that adds one to LogonCount is taken care of."""
 
 
+class Oem(ProfileModel):
+    """What System Properties say about the computer and who helps with it."""
+
+    manufacturer: Annotated[Line, Field(min_length=1, max_length=256)] | None = None
+    """Maker of the computer. Windows marks this and the others but two as deprecated since 10
+    1709, and shows them."""
+    model: Annotated[Line, Field(min_length=1, max_length=256)] | None = None
+    """Model of the computer."""
+    support_hours: Annotated[Line, Field(min_length=1, max_length=256)] | None = None
+    """When somebody helps."""
+    support_phone: Annotated[Line, Field(min_length=1, max_length=256)] | None = None
+    """Where to call."""
+    support_provider: Annotated[Line, Field(min_length=1, max_length=256)] | None = None
+    """Who helps; since Windows 10 1709."""
+    support_url: Annotated[Line, Field(min_length=1, max_length=2083)] | None = None
+    """Where to read."""
+    logo: HostPath | None = None
+    """A Windows bitmap of 120 by 120 pixels. It goes on the answer disc and from there to
+    System32."""
+
+
 class Remote(ProfileModel):
     """Ways in from the network."""
 
@@ -108,6 +140,10 @@ class Windows(ProfileModel):
     architecture: Literal["amd64", "arm64"] = "amd64"
     """Processor architecture of Windows. `arm64` is unproven: `plan`, `render` and `build` work,
     `up` does not start such a machine."""
+    answer_file: HostPath | None = None
+    """An answer file of your own that is used as it is. Of the other keys here only `product`,
+    `architecture`, `edition` and `hardware_checks` (what your file does about them) then matter,
+    and `machine.ready.when` has to be given."""
     edition: str | Annotated[int, Field(ge=1)] | None = None
     """Edition id, name or index, resolved against the disc. May be left out when it holds one."""
     computer_name: ComputerName | None = None
@@ -119,6 +155,8 @@ class Windows(ProfileModel):
     product_key: SecretValue | None = None
     """A product key for activation. Default: a generic one where this edition and medium need
     it."""
+    oem: Oem = Oem()
+    """What System Properties say about the computer."""
     locale: Locale = Locale()
     """Languages, formats, keyboard and time zone."""
     administrator: Administrator = Administrator()
@@ -129,14 +167,26 @@ class Windows(ProfileModel):
     """Log a user on by itself."""
     remote: Remote = Remote()
     """Ways in from the network."""
+    join: Join = Join()
+    """The workgroup or domain the computer becomes a member of."""
+    dns: Dns = Dns()
+    """DNS of the whole computer; servers are told for each interface."""
+    firewall: Firewall = Firewall()
+    """Groups of firewall rules."""
+    install_by: Literal["setup", "apply"] = "setup"
+    """Who puts the image on the disk: Windows Setup, or a script of ours that Setup starts in
+    Windows PE and never comes back from: diskpart, DISM and bcdboot (unproven)."""
     hardware_checks: Literal["satisfy", "bypass"] = "satisfy"
     """Windows 11's TPM, Secure Boot and memory checks: met by the machine, or switched off."""
     device_encryption: bool | None = None
     """Let Windows encrypt the disk by itself. Default: false, so that images stay readable; a
     physical PC does what Windows does by itself."""
     recovery: Size | None = Size("1 GiB")
-    """Size of the recovery partition behind Windows; null for none. On a physical PC Setup decides
-    that."""
+    """Size of the recovery partition; null for none. On a physical PC Setup decides that, and on a
+    disk with `partitions` they do."""
+    recovery_place: Literal["behind", "first"] = "behind"
+    """Where it lies: `behind` Windows, where updates can enlarge it, or `first` on the disk, where
+    Windows can grow when the disk does."""
     settings: Settings = Settings()
     """What is set inside Windows at the first logon."""
     steps: tuple[Step, ...] = ()

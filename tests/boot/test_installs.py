@@ -54,6 +54,9 @@ windows:
       description: looks only
       password: {{generate: 20}}
   remote: {{rdp: true}}
+  firewall: {{open: [file-and-printer-sharing], off: [public]}}
+  join: {{workgroup: LAB}}
+  dns: {{search: [lab.example]}}
   steps:
     - name: tools folder
       powershell: New-Item C:\\Tools -ItemType Directory
@@ -64,6 +67,17 @@ machine:
   memory: 1 GiB
   firmware: uefi
   tpm: true
+  disks:
+    - size: 64 GiB
+    - size: 4 GiB
+      partitions:
+        - {{use: data, size: 1 GiB, letter: E, label: Logs}}
+        - {{use: data, label: Data}}
+  networks:
+    - mac: "52:54:00:12:34:56"
+      addresses: [10.0.2.15/24]
+      gateways: [10.0.2.2]
+      dns: [10.0.2.3]
   ready: {{when: agent, within: 14 min}}
 """
 
@@ -194,8 +208,12 @@ def test_uefi_with_overlay_drivers_agent_and_tpm(home: Home, tmp_path: Path) -> 
     answer_file = hashlib.sha256(written["Autounattend.xml"]).hexdigest()
     assert report["answer_file"]["sha256"] == answer_file
     assert (report["image"]["index"], report["image"]["edition_id"]) == (2, "Professional")
-    (disk,) = report["disks"]
+    disk, data = report["disks"]
     assert (disk["bus"], disk["table"], disk["size_mib"]) == ("virtio", "gpt", 64 * 1024)
+    assert (data["disk_id"], data["table"]) == (1, "gpt")
+    made = [(p["type"], p["filesystem"], p["label"], p["letter"]) for p in data["partitions"]]
+    assert made == [("Primary", "NTFS", "Logs", "E"), ("Primary", "NTFS", "Data", None)]
+    assert data["partitions"][0]["size_mib"] == 1024
     layout = [(p["type"], p["filesystem"], p["letter"]) for p in disk["partitions"]]
     assert layout == [
         ("EFI", "FAT32", None),
@@ -228,6 +246,15 @@ def test_uefi_with_overlay_drivers_agent_and_tpm(home: Home, tmp_path: Path) -> 
     assert report["autologon"]["username"] == "dev"
     assert report["rdp"]["enabled"] is True
     assert set(report["bypasses"]) == {"BypassTPMCheck", "BypassSecureBootCheck", "BypassRAMCheck"}
+    groups = {group["group"]: group["active"] for group in report["firewall_groups"]}
+    assert groups == {"@FirewallAPI.dll,-28752": True, "@FirewallAPI.dll,-28502": True}
+    assert (report["firewall_off"], report["join"]) == (["public"], {"workgroup": "LAB"})
+    (interface,) = report["network"]["interfaces"]
+    assert interface["identifier"] == "52-54-00-12-34-56"
+    assert (interface["ipv4_dhcp"], interface["ipv6_dhcp"]) == (False, True)
+    assert (interface["addresses"], interface["gateways"]) == (["10.0.2.15/24"], ["10.0.2.2"])
+    assert interface["dns"] == ["10.0.2.3"]
+    assert report["network"]["dns_search"] == ["lab.example"]
     (command,) = report["first_logon_commands"]
     assert r"provision\machine-m1" in command
     assert report["agent"]["installed"] is True

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provisioner.answers.disc import NOTHING
+from provisioner.answers.supplied import Supplied, SuppliedFile
 from provisioner.media.editions import resolve_edition
 from provisioner.media.facts import Edition, MediaFacts
 from provisioner.profile.load import load_profile
@@ -16,11 +18,15 @@ from tests.golden.media import (
     driver_disc,
     edition,
     install_disc,
+    old_client,
+    old_driver_disc,
     server_disc,
+    windows_10_ltsc,
     windows_11,
     windows_11_ltsc,
 )
 from tests.golden.settings_profiles import CLIENT, FILES, REMOTE, SERVER
+from tests.unit.answers.answer_files import GOOD
 
 ADMIN = {"name": "dev", "groups": ["Administrators"], "password": {"env": "DEV_PASSWORD"}}
 METACHARACTERS = "&<>\"'^%!|()`$;,=~#@[]{}\\/*?+-_.: ‘’‚‛äß€漢😀"
@@ -36,6 +42,7 @@ class Case:
     install: MediaFacts
     edition: Edition
     drivers: MediaFacts | None = None
+    supplied: Supplied = NOTHING
 
 
 def _profile(name: str, *, product: str = "windows-11", **rest: Any) -> Profile:
@@ -194,6 +201,60 @@ def cases() -> tuple[Case, ...]:
         ),
         _arm64("arm64"),
         _arm64("arm64-drivers", drivers=True, remote={"rdp": True, "winrm": "https"}),
+        _server(
+            "network-static-join",
+            remote={"rdp": True},
+            join={
+                "domain": "corp.example",
+                "user": "CORP\\joiner",
+                "password": {"env": "JOIN_PASSWORD"},
+                "ou": "OU=Servers & more,DC=corp,DC=example",
+                "timeout": "10 min",
+            },
+            dns={"domain": "corp.example", "search": ["corp.example", "example"]},
+            firewall={
+                "open": ["file-and-printer-sharing", "@FirewallAPI.dll,-37302"],
+                "close": ["network-discovery"],
+                "profile": "domain",
+                "off": ["domain"],
+            },
+            machine={
+                "networks": [
+                    {
+                        "network": "lan",
+                        "mac": "52:54:00:12:34:56",
+                        "addresses": ["192.0.2.10/24", "2001:db8::10/64", "192.0.2.11/24"],
+                        "gateways": ["192.0.2.1", "fe80::1"],
+                        "dns": ["192.0.2.53", "2001:db8::53"],
+                        "dns_suffix": "lan.corp.example",
+                    },
+                    {"network": "storage", "addresses": ["198.51.100.10/25", "fd00::10/64"]},
+                    {"network": "guests"},
+                ]
+            },
+        ),
+        *_disks(),
+        *_own_files(),
+        *_applied(),
+        _arm64("arm64-join-blob", drivers=True, join={"blob": {"file": "/keys/vm.djoin"}}),
+        _windows_11(
+            "join-blob-specialize", join={"blob": {"env": "BLOB"}, "blob_pass": "specialize"}
+        ),
+        _windows_11(
+            "metal-addresses",
+            join={"workgroup": "LAB"},
+            metal={
+                "networks": [
+                    {
+                        "mac": "3c-52-82-00-11-22",
+                        "addresses": ["192.0.2.20/24"],
+                        "gateways": ["192.0.2.1"],
+                        "dns": ["192.0.2.53"],
+                        "dns_suffix": "lan.example",
+                    }
+                ]
+            },
+        ),
         _windows_11("own-key", product_key={"file": "/keys/win11.txt"}),
         _other(
             "own-key-unknown-edition",
@@ -201,7 +262,38 @@ def cases() -> tuple[Case, ...]:
             profile=_profile("cloud", product_key={"env": "KEY"}),
         ),
         _windows_11("bypass", hardware_checks="bypass", machine={"firmware": "uefi", "tpm": False}),
+        _other(
+            "windows-7-everything",
+            edition("Ultimate", index=2, build=7601),
+            profile=_profile(
+                "win7",
+                product="windows-7",
+                machine={"firmware": "bios", "tpm": False, "ready": {"when": "power-off"}},
+                administrator={"password": {"generate": 20}, "enabled": True},
+                autologon={"user": "Administrator", "times": 1},
+                steps=[
+                    {"name": "a 'quoted' step", "powershell": "Write-Host hello"},
+                    {"name": "Grüße", "cmd": "echo hello", "exit_codes": [0, 1]},
+                ],
+                join={"workgroup": "OLD"},
+                oem={"manufacturer": "Somebody"},
+            ),
+        ),
         _windows_11("no-recovery", recovery=None),
+        _other(
+            "languages",
+            edition("Professional", index=6, languages=("ja-JP", "en-US")),
+            profile=_profile(
+                "languages",
+                locale={
+                    "language": "ja-JP",
+                    "fallback": "en-us",
+                    "keyboard": ["ja-JP", "en-US", "0407:00000407"],
+                    "layered_driver": 6,
+                },
+            ),
+            languages=("ja-JP",),
+        ),
         _windows_11(
             "keyboards",
             locale={"keyboard": ["de-DE", "0409:00000409"], "timezone": "Europe/Berlin"},
@@ -241,6 +333,182 @@ def cases() -> tuple[Case, ...]:
     )
 
 
+BITMAP = b"BM" + bytes(12) + (40).to_bytes(4, "little") + (120).to_bytes(4, "little") * 2
+"""The start of a Windows bitmap of 120 by 120 pixels."""
+
+
+def _own_files() -> tuple[Case, ...]:
+    """Files of the user's own: a logo, and a whole answer file."""
+    install, pro = windows_11()
+    oem = {
+        "manufacturer": "Somebody & Sons",
+        "model": "VM <1>",
+        "support_hours": "9-17",
+        "support_phone": "+49 30 000000",
+        "support_provider": "Somebody",
+        "support_url": "https://example.com/help?a=1&b=2",
+        "logo": "/files/logo.bmp",
+    }
+    return (
+        Case(
+            name="oem-logo",
+            profile=_profile("oem-logo", oem=oem),
+            install=install,
+            edition=pro,
+            supplied=Supplied(logo=SuppliedFile(path=Path("/files/logo.bmp"), data=BITMAP)),
+        ),
+        Case(
+            name="own-answer-file",
+            profile=_profile(
+                "own-answers",
+                answer_file="/files/mine.xml",
+                machine={"ready": {"when": "power-off"}},
+            ),
+            install=install,
+            edition=pro,
+            drivers=driver_disc(),
+            supplied=Supplied(
+                answer_file=SuppliedFile(path=Path("/files/mine.xml"), data=GOOD.encode())
+            ),
+        ),
+    )
+
+
+def _applied() -> tuple[Case, ...]:
+    """The image put on the disk by our own script."""
+    data = {"use": "data", "label": "Data"}
+    return (
+        _windows_11("apply", drivers=True, install_by="apply"),
+        _windows_11("apply-metal", install_by="apply",
+                    metal={"disk": {"number": 1, "policy": "wipe"}}),
+        _arm64("apply-arm64", drivers=True, install_by="apply", join={"blob": {"env": "BLOB"}}),
+        _other(
+            "apply-bios",
+            edition("Professional", index=6, build=19045),
+            profile=_profile(
+                "win10",
+                product="windows-10",
+                install_by="apply",
+                machine={
+                    "firmware": "bios", "tpm": False, "disks": [{}, {"partitions": [data]}],
+                },
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _disks() -> tuple[Case, ...]:
+    """Layouts that profiles ask for."""
+    data = {
+        "use": "data",
+        "size": "20 GiB",
+        "format": "ntfs",
+        "label": "Data & more",
+        "letter": "D",
+    }
+    return (
+        _windows_11("recovery-first", recovery_place="first", recovery="750 MiB"),
+        _windows_11(
+            "partitions",
+            machine={
+                "disks": [
+                    {
+                        "size": "128 GiB",
+                        "partitions": [
+                            {"use": "recovery", "size": "700 MiB", "label": "WinRE"},
+                            {"use": "efi", "size": "300 MiB"},
+                            {"use": "msr"},
+                            {"use": "windows", "label": "System disk", "letter": "C"},
+                            data,
+                        ],
+                    },
+                    {
+                        "size": "2 TiB",
+                        "partitions": [
+                            {"use": "msr"},
+                            {"use": "data", "size": "1 TiB", "letter": "E"},
+                            {"use": "data", "size": "16 GiB", "format": "fat32", "label": "FAT"},
+                        ],
+                    },
+                    {"size": "10 GiB"},
+                    {"size": "10 GiB", "partitions": [{"use": "data", "letter": "F"}]},
+                ]
+            },
+        ),
+        _other(
+            "bios-one-partition",
+            edition("Professional", index=6, build=19045),
+            profile=_profile(
+                "win10",
+                product="windows-10",
+                machine={
+                    "firmware": "bios",
+                    "tpm": False,
+                    "disks": [
+                        {"partitions": [{"use": "windows", "size": "40 GiB"}]},
+                        {"partitions": [{"use": "data"}]},
+                    ],
+                },
+            ),
+        ),
+        _other(
+            "bios-partitions",
+            edition("Professional", index=6, build=19045),
+            profile=_profile(
+                "win10",
+                product="windows-10",
+                machine={
+                    "firmware": "bios",
+                    "tpm": False,
+                    "disks": [
+                        {
+                            "size": "100 GiB",
+                            "partitions": [
+                                {"use": "system"},
+                                {"use": "windows", "size": "60 GiB"},
+                                {"use": "recovery"},
+                                {"use": "data", "letter": "D"},
+                            ],
+                        }
+                    ],
+                },
+            ),
+        ),
+        _windows_11("metal-wipe", metal={"disk": {"number": 1, "policy": "wipe"}}),
+        _windows_11(
+            "metal-wipe-partitions",
+            metal={
+                "disk": {
+                    "number": 0,
+                    "policy": "wipe",
+                    "partitions": [
+                        {"use": "efi"},
+                        {"use": "msr"},
+                        {"use": "windows", "size": "200 GiB"},
+                        {"use": "recovery"},
+                        {"use": "data", "letter": "D", "label": "Daten", "format": "fat32"},
+                    ],
+                }
+            },
+        ),
+        _windows_11("metal-keep", metal={"disk": {"number": 0, "policy": "keep", "install_to": 3}}),
+        _windows_11(
+            "metal-keep-as-it-is",
+            metal={"disk": {"number": 2, "policy": "keep", "install_to": 4, "format": False}},
+        ),
+        _arm64(
+            "arm64-partitions",
+            drivers=True,
+            machine={
+                "disks": [
+                    {"partitions": [{"use": "efi"}, {"use": "msr"}, {"use": "windows"}]},
+                    {"size": "5 GiB", "partitions": [data | {"size": "4 GiB"}]},
+                ]
+            },
+        ),
+    )
+
+
 def _shipped_profiles() -> tuple[Case, ...]:
     """Every shipped profile on the disc it is for; some with drivers too."""
     install, _ = windows_11()
@@ -252,22 +520,46 @@ def _shipped_profiles() -> tuple[Case, ...]:
     return (
         _on_disc("windows-11", install),
         _on_disc("windows-10", windows_10),
-        _on_disc("windows-10", windows_10, drivers=True),
+        _on_disc("windows-10", windows_10, drivers=driver_disc()),
         _on_disc("windows-11-ltsc", ltsc),
-        _on_disc("windows-11-ltsc", ltsc, drivers=True),
+        _on_disc("windows-11-ltsc", ltsc, drivers=driver_disc()),
         _on_disc("windows-11-ltsc", evaluation, variant="-evaluation"),
         _on_disc("windows-server-2025", server_disc(build=26100)),
         _on_disc("windows-server-2022", server_2022),
-        _on_disc("windows-server-2022", server_2022, drivers=True),
+        _on_disc("windows-server-2022", server_2022, drivers=driver_disc()),
         _on_disc("windows-server-2019", server_2019),
-        _on_disc("windows-server-2019", server_2019, drivers=True),
+        _on_disc("windows-server-2019", server_2019, drivers=driver_disc()),
+        _on_disc("windows-server-2016", server_disc(build=14393)),
+        _on_disc("windows-server-2016", server_disc(build=14393), drivers=driver_disc()),
+        _on_disc("windows-10-ltsc", windows_10_ltsc()),
+        _on_disc("windows-10-iot-ltsc", windows_10_ltsc()),
+        _on_disc("windows-11-iot-ltsc", ltsc),
+        *_old_profiles(),
         _on_disc("usb-laptop", install),
-        _on_disc("demo", install, drivers=True, variant=""),
+        _on_disc("demo", install, drivers=driver_disc(), variant=""),
+    )
+
+
+def _old_profiles() -> tuple[Case, ...]:
+    """The profiles of Windows before 10, with drivers that their Windows still accepts."""
+    return tuple(
+        _on_disc(name, install, drivers=drivers)
+        for name, install, folder, version in (
+            ("windows-7", old_client(7601), "w7", "0.1.173"),
+            ("windows-8.1", old_client(9600), "w8.1", "0.1.215"),
+            ("windows-server-2008-r2", server_disc(build=7601), "2k8R2", "0.1.173"),
+            ("windows-server-2012-r2", server_disc(build=9600), "2k12R2", "0.1.215"),
+        )
+        for drivers in (None, old_driver_disc(folder, version=version))
     )
 
 
 def _on_disc(
-    profile: str, install: MediaFacts, *, drivers: bool = False, variant: str | None = None
+    profile: str,
+    install: MediaFacts,
+    *,
+    drivers: MediaFacts | None = None,
+    variant: str | None = None,
 ) -> Case:
     """A shipped profile as it is; the edition is the one that its words find on the disc."""
     loaded = _shipped(profile)
@@ -278,7 +570,7 @@ def _on_disc(
         profile=loaded,
         install=install,
         edition=resolve_edition(install, loaded.windows.edition),
-        drivers=driver_disc() if drivers else None,
+        drivers=drivers,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from provisioner.media.facts import Edition, Extent, Fingerprint, MediaFacts, MediaKind
@@ -15,8 +16,18 @@ _CLIENTS = {
     "Enterprise": "Enterprise",
     "EnterpriseEval": "Enterprise Evaluation",
     "EnterpriseS": "Enterprise LTSC",
+    "IoTEnterpriseS": "IoT Enterprise LTSC",
 }
-_YEARS = {17763: "2019", 20348: "2022", 26100: "2025"}
+_YEARS = {
+    7601: "2008 R2",
+    9600: "2012 R2",
+    14393: "2016",
+    17763: "2019",
+    20348: "2022",
+    26100: "2025",
+}
+_OLD = {7601: "7", 9600: "8.1"}
+_KERNELS = {7601: (6, 1), 9600: (6, 3)}
 
 
 def edition(
@@ -30,7 +41,8 @@ def edition(
 ) -> Edition:
     """One image as the WIM's XML describes it."""
     if installation_type == "Client":
-        name = f"Windows {11 if build >= 22000 else 10} {_CLIENTS.get(edition_id, edition_id)}"
+        family = _OLD.get(build, "11" if build >= 22000 else "10")
+        name = f"Windows {family} {_CLIENTS.get(edition_id, edition_id)}"
         display = name
     else:
         desktop = installation_type == "Server"
@@ -47,7 +59,7 @@ def edition(
         edition_id=edition_id,
         installation_type=installation_type,
         architecture=architecture,
-        version=(10, 0, build, 1742),
+        version=(*_KERNELS.get(build, (10, 0)), build, 1742),
         languages=tuple(languages),
         default_language=languages[0],
         total_bytes=16 * GIB,
@@ -89,6 +101,20 @@ def windows_11_ltsc(*, evaluation: bool = False) -> MediaFacts:
         return install_disc(edition("EnterpriseSEval"), evaluation=True)
     images = (edition("EnterpriseS"), edition("IoTEnterpriseS", index=2))
     return install_disc(*images, volume_licence=True)
+
+
+def windows_10_ltsc(*, build: int = 19044) -> MediaFacts:
+    """A disc of Windows 10 Enterprise LTSC 2021 for volume licences, with the one for devices."""
+    images = (edition("EnterpriseS", build=build), edition("IoTEnterpriseS", index=2, build=build))
+    return install_disc(*images, volume_licence=True)
+
+
+def old_client(build: int) -> MediaFacts:
+    """A disc of Windows 7 or 8.1 with several editions."""
+    ids = ("Professional", "Ultimate") if build < 9200 else ("Core", "Professional")
+    return install_disc(
+        *(edition(name, index=number, build=build) for number, name in enumerate(ids, start=1))
+    )
 
 
 def server_disc(*, build: int, evaluation: bool = False) -> MediaFacts:
@@ -137,3 +163,15 @@ def driver_disc() -> MediaFacts:
         label="virtio-win-0.1.285",
         files=files,
     )
+
+
+def old_driver_disc(folder: str, *, version: str) -> MediaFacts:
+    """One that is old enough for the Windows of that folder: `w7`, `2k8R2`, `w8.1`, `2k12R2`."""
+    made = driver_disc()
+    files = {
+        path.replace("/w10/", f"/{folder}/"): extents
+        for path, extents in made.files.items()
+        if "/w10/" in path or path.endswith(".msi")
+    }
+    label = f"virtio-win-{version}"
+    return replace(made, label=label, files=files, driver_version=version)

@@ -5,13 +5,20 @@ Its pure parts only: the whole of it runs in the boot tests.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from provisioner.answers.disc import AnswerDisc
+from provisioner.profile.cards import cards
+from provisioner.profile.disks import Partition
 from tests.golden.cases import Case
-from tests.golden.test_answers import CASES, answer_file, disc_of, every_case, filled
+from tests.golden.test_answers import CASES, RENDERED, answer_file, disc_of, every_case, filled
 from tests.standin.setup import image, layout, oobe, specialize, windows_pe
 from tests.standin.setup.answers import AnswerFile, read_answer_file
+from tests.standin.setup.elements import Element
+from tests.standin.setup.outcome import SetupStopped
+from tests.standin.setup.passwords import fingerprint
 from tests.standin.setup.settings_check import check_pass
 
 PASSWORD = "Pa$$w0rd <&> 'x' \"y\" %z% äß"
@@ -20,13 +27,24 @@ KEYS_UNKNOWN = (
     "server-2019-drivers",
     "shipped-windows-server-2019",
     "shipped-windows-server-2019-drivers",
+    *(name for name in CASES if CASES[name].edition.version[2] in (7601, 9600, 14393)),
 )
-"""The stand-in's table has no keys of Server 2019, and nobody's has one of an unknown edition."""
+"""The stand-in's table has no keys of Server 2019 and older, nobody's one of an unknown edition."""
+SETUP_CHOOSES = [
+    name
+    for name in RENDERED
+    if name not in KEYS_UNKNOWN and CASES[name].profile.windows.install_by == "setup"
+]
+"""Where Setup picks the image, and not a script of ours."""
+BLOB = "QkxPQg=="
+"""In the form of what djoin prints."""
 OWN_KEY = "FFFFF-FFFFF-FFFFF-FFFFF-FFFFF"
 
 
 def _read(name: str) -> tuple[Case, AnswerDisc, AnswerFile]:
     secret = OWN_KEY if name.startswith("own-key") else PASSWORD
+    if CASES[name].profile.windows.join.blob is not None:
+        secret = BLOB
     # The stand-in is Setup for amd64; what it does with the others' words is the same.
     data = filled(answer_file(name), secret).replace(b'="arm64"', b'="amd64"')
     answer = read_answer_file(data, "E:\\Autounattend.xml")
@@ -44,7 +62,7 @@ def test_setup_for_amd64_takes_nothing_from_answers_for_arm64() -> None:
 @every_case
 def test_settings(name: str) -> None:
     _, _, answer = _read(name)
-    for configuration_pass in ("windowsPE", "specialize", "oobeSystem"):
+    for configuration_pass in ("windowsPE", "offlineServicing", "specialize", "oobeSystem"):
         assert check_pass(answer, configuration_pass) == ()
 
 
@@ -60,23 +78,81 @@ def test_windows_pe(name: str) -> None:
     assert user_data.organization == (case.profile.windows.organization or "")
     assert windows_pe.mask_key(user_data.key) != ""
 
-    if case.profile.metal is not None:
-        assert setup.find("DiskConfiguration") is None
+    _disks(case, disc, setup)
+
+
+def _disks(case: Case, disc: AnswerDisc, setup: Element) -> None:
+    """What Setup would make of the machine's real disks is what the profile asked for."""
+    metal = case.profile.metal
+    configuration, image_install = setup.find("DiskConfiguration"), setup.find("ImageInstall")
+    if metal is not None and metal.disk is None:
+        assert configuration is None
+        return
+    if case.profile.windows.install_by == "apply":
+        assert (configuration, image_install) == (None, None)
+        (command,) = windows_pe.read_commands(setup, "RunSynchronous/RunSynchronousCommand")
+        assert disc.marker.replace("/", "\\") in command.line
         return
     assert disc.layout is not None
     firmware = "bios" if case.profile.firmware == "bios" else "uefi"
-    size = case.profile.machine.disks[0].size.bytes // 1024**2
-    disk = layout.Disk(disk_id=0, device="/dev/vda", bus="virtio", size_mib=size)
-    plans = layout.plan_disks(setup.find("DiskConfiguration"), [disk], firmware=firmware)
-    plan, target = layout.install_target(setup.find("ImageInstall"), plans, firmware=firmware)
+    mib = 1024**2
+    sizes = [disk.size.bytes // mib for disk in case.profile.machine.disks]
+    if metal is not None:
+        sizes = [500 * 1024] * 3
+    found = [
+        layout.Disk(disk_id=number, device=f"vd{number}", bus="virtio", size_mib=size,
+                    partitions=6 if metal else 0)
+        for number, size in enumerate(sizes)
+    ]  # fmt: skip
+    if metal is not None and metal.disk is not None and metal.disk.policy == "keep":
+        # The stand-in knows nothing of partitions that are there already; it must see no wipe.
+        if metal.disk.format:
+            with pytest.raises(SetupStopped, match="WillWipeDisk is not true"):
+                layout.plan_disks(configuration, found, firmware=firmware)
+        return
+    plans = layout.plan_disks(configuration, found, firmware=firmware)
+    plan, target = layout.install_target(image_install, plans, firmware=firmware)
+    assert plan.disk.disk_id == disc.layout.disk
     assert target.number == disc.layout.windows_partition
-    if case.profile.windows.recovery is not None:
-        recovery = plan.partitions[-1]
-        assert recovery.size_mib >= case.profile.windows.recovery.bytes / 1024**2
-        assert recovery.label == "Recovery"
+    if metal is not None:
+        return
+    wanted = {
+        number: disk.partitions
+        for number, disk in enumerate(case.profile.machine.disks)
+        if disk.partitions is not None
+    }
+    assert {plan.disk.disk_id for plan in plans} == {0, *wanted}
+    for plan in plans:
+        _partitions(plan, wanted.get(plan.disk.disk_id))
+    if 0 not in wanted and case.profile.windows.recovery is not None:
+        (recovery,) = (p for p in plans[0].partitions if p.label == "Recovery")
+        assert recovery.size_mib >= case.profile.windows.recovery.bytes / mib
+        behind = case.profile.windows.recovery_place == "behind"
+        assert (recovery.number > target.number) is behind
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name not in KEYS_UNKNOWN])
+def _partitions(plan: layout.DiskPlan, wanted: Sequence[Partition] | None) -> None:
+    """Kinds, sizes, file systems, labels and letters in the order of the profile."""
+    if wanted is None:
+        return
+    kinds = {"efi": "EFI", "msr": "MSR"}
+    assert [p.kind for p in plan.partitions] == [kinds.get(w.use, "Primary") for w in wanted]
+    for made, one in zip(plan.partitions, wanted, strict=True):
+        if one.size is not None:
+            assert abs(made.size_mib - one.size.bytes / 1024**2) <= 4
+        if one.use == "msr":
+            assert made.file_system is None
+            continue
+        fat = one.use == "efi" or one.format == "fat32"
+        assert made.file_system == ("FAT32" if fat else "NTFS")
+        assert made.label == one.label or one.label is None
+        assert made.letter == ("C" if one.use == "windows" else one.letter)
+    end = plan.partitions[-1].start_mib + plan.partitions[-1].size_mib
+    greedy = any(one.size is None and one.use in ("windows", "data") for one in wanted)
+    assert greedy is (plan.disk.size_mib - end <= 8)
+
+
+@pytest.mark.parametrize("name", SETUP_CHOOSES)
 def test_image(name: str) -> None:
     case, _, answer = _read(name)
     setup = answer.component("windowsPE", "Setup")
@@ -106,6 +182,9 @@ def test_specialize_and_oobe(name: str) -> None:
     assert identity.computer_name == disc.computer_name
     assert identity.time_zone == windows.locale.timezone.windows_id
     assert identity.rdp["enabled"] is windows.remote.rdp
+    copies = [disc.marker.replace("/", "\\") in command.line for command in identity.commands]
+    assert copies == [True] * (windows.oem.logo is not None)
+    _network(name, identity)
     experience = oobe.out_of_box(answer, computer_name=identity.computer_name)
     assert experience.notes == ()
     assert [(a.name, a.groups) for a in experience.accounts] == [
@@ -115,3 +194,45 @@ def test_specialize_and_oobe(name: str) -> None:
     assert experience.auto_logon.username == disc.autologon.user
     (command,) = experience.first_logon_commands
     assert disc.marker.replace("/", "\\") in command.line
+
+
+def _network(name: str, identity: specialize.Identity) -> None:
+    """Every card by its MAC address, and the membership, as the profile has them."""
+    profile = CASES[name].profile
+    told = {one["identifier"]: one for one in identity.network.interfaces}
+    for mac, card in cards(profile):
+        found = told.pop(mac.upper().replace(":", "-"), None)
+        if found is None:
+            assert card == type(card).model_validate(
+                {"mac": mac}
+                if profile.metal
+                else {key: getattr(card, key) for key in ("network", "model", "mac")}
+            )
+            continue
+        versions = {address.interface.version for address in card.addresses}
+        assert found["addresses"] == [str(address) for address in card.addresses]
+        assert sorted(found["gateways"]) == sorted(map(str, card.gateways))
+        assert found["dns"] == [str(server) for server in card.dns]
+        assert found["dns_suffix"] == card.dns_suffix
+        assert (found["ipv4_dhcp"], found["ipv6_dhcp"]) == (4 not in versions, 6 not in versions)
+    assert told == {}
+    windows = profile.windows
+    assert identity.network.dns_domain == windows.dns.domain
+    assert identity.network.dns_search == windows.dns.search
+    assert identity.firewall_off == windows.firewall.off
+    groups = {group["group"]: group for group in identity.firewall_groups}
+    for group in (*windows.firewall.open, *windows.firewall.close):
+        assert groups[group.resource]["active"] is (group in windows.firewall.open)
+        assert groups[group.resource]["profile"] == windows.firewall.profile
+    join = windows.join
+    if join.blob is not None:
+        assert identity.join is not None
+        assert identity.join["blob_sha256"] == fingerprint(BLOB)
+        assert identity.join["pass"] == join.blob_pass
+    elif join.domain is not None:
+        assert identity.join is not None
+        assert (identity.join["domain"], identity.join["ou"]) == (join.domain, join.ou)
+        assert identity.join["password_sha256"] == fingerprint(PASSWORD)
+        assert identity.join["account"] == "joiner"
+    else:
+        assert identity.join == ({"workgroup": join.workgroup} if join.workgroup else None)

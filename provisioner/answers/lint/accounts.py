@@ -46,7 +46,9 @@ def _passwords(file: AnswerFile) -> Iterator[Finding]:
                 continue
             value = element.find("Value")
             if value is None:
-                if not element.children and element.value:
+                # The credentials of a join have no other form (windows-setup.md §4.2).
+                joins = block.name.lower().endswith("unattendedjoin")
+                if not element.children and element.value and not joins:
                     clear.append(element)
                 continue
             if value.value == DELETED:

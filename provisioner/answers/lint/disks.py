@@ -43,7 +43,7 @@ def check(file: AnswerFile) -> Iterator[Finding]:
         yield from _extend_is_last(disk)
         for number, partition in disk.modified.items():
             yield from _modified(disk, number, partition)
-        yield from _firmware(file, disk)
+        yield from _firmware(file, disk, starts=disk.number in _started(file, disks))
     yield from _image(file)
     for element in file.all("Setup", "ImageInstall/OSImage", "windowsPE"):
         yield from _target(element, {disk.number: disk for disk in disks})
@@ -171,7 +171,17 @@ def _is_gpt(disk: _Disk) -> bool:
     return any(item.get("Type").lower() in RUNS_ON_GPT for item in disk.created)
 
 
-def _firmware(file: AnswerFile, disk: _Disk) -> Iterator[Finding]:
+def _started(file: AnswerFile, disks: list[_Disk]) -> frozenset[str]:
+    """Numbers of the disks the firmware may start from: the one Windows goes on, where that is
+    said, for the others hold data."""
+    targets = frozenset(
+        element.get("DiskID")
+        for element in file.all("Setup", "ImageInstall/OSImage/InstallTo", "windowsPE")
+    )
+    return targets or frozenset(disk.number for disk in disks)
+
+
+def _firmware(file: AnswerFile, disk: _Disk, *, starts: bool) -> Iterator[Finding]:
     """Setup picks GPT under UEFI and MBR under BIOS; the partitions have to suit (§3.2)."""
     if not disk.created or not disk.wiped:
         return
@@ -185,7 +195,7 @@ def _firmware(file: AnswerFile, disk: _Disk) -> Iterator[Finding]:
             f"{wrong.get('Type')[:10]} partitions need UEFI, and this machine starts with BIOS",
             "BIOS takes a small active NTFS partition and Windows",
         )
-    has_efi = any(item.get("Type").lower() == "efi" for item in disk.created)
+    has_efi = not starts or any(item.get("Type").lower() == "efi" for item in disk.created)
     if not has_efi and firmware == "uefi":
         yield error(
             "lint.firmware",

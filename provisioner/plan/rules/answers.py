@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from provisioner.answers.disc import AnswerDisc, compose
+from provisioner.answers.disc import ANSWER_FILE, AnswerDisc, compose
 from provisioner.answers.lint import Firmware, Purpose, Target, lint
 from provisioner.errors import MediaError, Place, Problem, ProfileError, ProvisionerError
 from provisioner.media.facts import Edition
@@ -19,7 +19,6 @@ from provisioner.secret import SecretSlot
 from provisioner.templating import Templates
 from provisioner.tree import Text
 
-ANSWER_FILE = "Autounattend.xml"
 RENDERED = "Autounattend.xml (rendered)"
 _STAND_IN = "Stand-in 4 a secret"
 _KEY_STAND_IN = "BBBBB-BBBBB-BBBBB-BBBBB-BBBBB"
@@ -28,6 +27,11 @@ _KEYS = {
     "windows.product-key": "windows.product_key",
     "windows.setup-language": "windows.locale.setup",
     "windows.language": "windows.locale.language",
+    "windows.fallback-language": "windows.locale.fallback",
+    "windows.oem-logo": "windows.oem.logo",
+    "windows.answer-file-alone": "windows.answer_file",
+    "windows.answer-file-ready": "windows.answer_file",
+    "windows.answer-file-stays": "windows.answer_file",
     "windows.autologon": "windows.autologon.user",
     "windows.users": "windows.users",
     "windows.administrator-password": "windows.administrator.password",
@@ -49,6 +53,7 @@ def composed(
             media.drivers,
             templates=templates,
             devices=virtio_devices(profile, media, templates),
+            supplied=media.supplied,
         )
     except ProfileError as error:
         return None, tuple(placed(problem, places) for problem in error.problems)
@@ -88,11 +93,12 @@ def placed(problem: Problem, places: Places) -> Problem:
 
 
 def check_answers(disc: AnswerDisc, profile: Profile, edition: Edition) -> Iterator[Problem]:
-    """What `lint` says about the rendered answer file; nothing, where the templates are ours."""
+    """What `lint` says about the answer file; nothing, where it comes from our templates."""
+    shown = RENDERED if disc.own is None else str(disc.own.file.path)
     firmware: Firmware = "bios" if profile.firmware == "bios" else "uefi"
     purpose = Purpose(windows=target_of(edition), firmware=firmware)
-    for problem in lint(answer_bytes(disc), file=RENDERED, purpose=purpose):
-        place = problem.place or Place(file=RENDERED)
+    for problem in lint(answer_bytes(disc), file=shown, purpose=purpose):
+        place = problem.place or Place(file=shown)
         yield Problem(
             message=problem.message,
             rule=problem.rule,
@@ -113,6 +119,8 @@ def target_of(edition: Edition) -> Target:
 
 def answer_bytes(disc: AnswerDisc) -> bytes:
     """The answer file as the writer would make it, with stand-ins for its secrets."""
+    if disc.own is not None:
+        return disc.own.file.data
     for path, file in disc.tree.files():
         if str(path) != ANSWER_FILE:
             continue

@@ -16,7 +16,7 @@ from provisioner.errors import Severity, UsageError
 from provisioner.frozen import frozen
 from provisioner.plan.rules.force import can_be_forced
 
-PARTS = ("profile", "plan", "lint", "sticks", "other")
+PARTS = ("profile", "settings", "plan", "lint", "sticks", "other")
 """Files of the book, in the order a person meets their rules."""
 PAGE = "docs/rules.md"
 

@@ -20,6 +20,7 @@ FORCEABLE = frozenset(
         "machine.disk-driver",
         "machine.floppy",
         "machine.hardware-checks",
+        "machine.old-windows",
         "machine.virtio-drivers",
         "machine.windows-11",
         "media.answer-file",

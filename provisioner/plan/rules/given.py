@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from provisioner.answers.disc import NOTHING
+from provisioner.answers.supplied import Supplied
 from provisioner.errors import Place, Problem
 from provisioner.frozen import frozen
 from provisioner.media.facts import MediaFacts
@@ -30,3 +32,5 @@ class Media:
     drivers: MediaFacts | None
     remarks: tuple[Problem, ...] = ()
     """What was noticed when the library looked for them: a file that moved, or was touched."""
+    supplied: Supplied = NOTHING
+    """The files of the user's own that the profile names."""

@@ -7,6 +7,7 @@ from provisioner.plan.rules.explain import PARTS, Explanation, book
 
 _PARTS = {
     "profile": "Reading a profile",
+    "settings": "Network, disks and files of a profile",
     "plan": "Profile, discs and host",
     "lint": "Answer files",
     "sticks": "Sticks",

@@ -18,6 +18,8 @@ ADMINISTRATOR = "Administrator"
 
 def check_windows(profile: Profile, edition: Edition | None, places: Places) -> Iterator[Problem]:
     """What the profile asks of Windows and this Windows does not do."""
+    if profile.windows.answer_file is not None:
+        return  # nothing of it is used
     if edition is not None:
         yield from _product_key(profile, edition, places)
         yield from _passwords(profile, edition, places)

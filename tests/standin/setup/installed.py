@@ -140,6 +140,9 @@ def redacted(text: str) -> str:
         r"<(?P<value>(?:\w+:)?(?:Value|Password))>)[^<]*(?P<end></(?P=value)>)"
     )
     text = re.sub(pattern, rf"\g<1>{REDACTED}\g<end>", text, flags=re.DOTALL)
+    text = re.sub(
+        r"(<(?:\w+:)?AccountData>)[^<]*(</)", rf"\g<1>{REDACTED}\g<2>", text, flags=re.DOTALL
+    )
     return re.sub(r"(<(?:\w+:)?(?:Product)?Key>)[A-Z0-9-]{29}(</)", rf"\g<1>{REDACTED}\g<2>", text)
 
 
@@ -199,6 +202,12 @@ def _report_identity(report: dict[str, Any], identity: Identity) -> None:
         rdp=identity.rdp,
         firewall_groups=list(identity.firewall_groups),
         device_encryption_prevented=identity.prevent_device_encryption,
+        firewall_off=list(identity.firewall_off),
+        network={
+            "interfaces": list(identity.network.interfaces),
+            "dns_domain": identity.network.dns_domain,
+            "dns_search": list(identity.network.dns_search),
+        },
         join=identity.join,
         specialize_commands=[command.line for command in identity.commands],
     )

@@ -10,18 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.standin.setup.answers import AnswerFile
-from tests.standin.setup.elements import Element
 from tests.standin.setup.image import KEY_EDITIONS
-from tests.standin.setup.outcome import CANNOT_APPLY, INVALID, SetupStopped, refused
+from tests.standin.setup.network import Network, read_join, read_network
+from tests.standin.setup.outcome import INVALID, SetupStopped, refused
 from tests.standin.setup.time_zones import is_time_zone
 from tests.standin.setup.windows_pe import Command, read_commands
 
 FORBIDDEN_IN_NAMES = frozenset("{|}~[\\]^':;<=>?@!#$%`()+/.,*&\" ")
 """Characters a computer name may not have (facts §4.1)."""
-
-INTERFACE_ORDER = ("ipv4settings", "ipv6settings", "identifier", "unicastipaddresses", "routes")
-ROUTE_ORDER = ("identifier", "metric", "nexthopaddress", "prefix")
-"""The only mandated element orders (facts §4.4)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +31,9 @@ class Identity:
     rdp: dict[str, Any]
     firewall_groups: tuple[dict[str, Any], ...]
     prevent_device_encryption: bool
+    network: Network
     join: dict[str, Any] | None
+    firewall_off: tuple[str, ...]
     commands: tuple[Command, ...]
 
 
@@ -55,7 +53,6 @@ def specialize(
     time_zone = (shell.value("TimeZone") if shell else None) or ""
     if time_zone and not is_time_zone(time_zone):
         raise refused(answer.path, "specialize", INVALID, f"TimeZone {time_zone!r} is not known")
-    _check_network(answer)
     commands = read_commands(
         answer.component("specialize", "Deployment"), "RunSynchronous/RunSynchronousCommand"
     )
@@ -67,7 +64,9 @@ def specialize(
         rdp=_remote_desktop(answer),
         firewall_groups=tuple(_firewall_groups(answer)),
         prevent_device_encryption=_prevents_encryption(answer, commands),
-        join=_join(answer),
+        network=read_network(answer),
+        join=read_join(answer),
+        firewall_off=tuple(_firewall_off(answer)),
         commands=commands,
     )
 
@@ -126,6 +125,13 @@ def _firewall_groups(answer: AnswerFile) -> Iterator[dict[str, Any]]:
         }
 
 
+def _firewall_off(answer: AnswerFile) -> Iterator[str]:
+    firewall = answer.component("specialize", "Networking-MPSSVC-Svc")
+    for profile in ("Domain", "Private", "Public"):
+        if firewall and not firewall.flag(f"{profile}Profile_EnableFirewall", default=True):
+            yield profile.lower()
+
+
 def _prevents_encryption(answer: AnswerFile, commands: tuple[Command, ...]) -> bool:
     """By the component in any pass it may stand in, or by the registry value (facts §4.5)."""
     for pass_name in ("offlineServicing", "specialize", "oobeSystem"):
@@ -134,33 +140,3 @@ def _prevents_encryption(answer: AnswerFile, commands: tuple[Command, ...]) -> b
             return True
     pattern = r"\breg(\.exe)?\s+add\b.*\\BitLocker\b.*PreventDeviceEncryption"
     return any(re.search(pattern, command.line, re.IGNORECASE) for command in commands)
-
-
-def _join(answer: AnswerFile) -> dict[str, Any] | None:
-    component = answer.component("specialize", "UnattendedJoin")
-    identification = component.find("Identification") if component else None
-    if identification is None:
-        return None
-    domain, workgroup = identification.value("JoinDomain"), identification.value("JoinWorkgroup")
-    if domain and workgroup:
-        raise refused(answer.path, "specialize", INVALID, "both JoinDomain and JoinWorkgroup")
-    if domain:
-        raise SetupStopped(f"UnattendedJoin: there is no domain controller for {domain} here")
-    return {"workgroup": workgroup} if workgroup else None
-
-
-def _check_network(answer: AnswerFile) -> None:
-    component = answer.component("specialize", "TCPIP")
-    holder = component.find("Interfaces") if component else None
-    for interface in holder.all("Interface") if holder else ():
-        _check_order(answer, interface, INTERFACE_ORDER)
-        routes = interface.find("Routes")
-        for route in routes.all("Route") if routes else ():
-            _check_order(answer, route, ROUTE_ORDER)
-
-
-def _check_order(answer: AnswerFile, element: Element, order: tuple[str, ...]) -> None:
-    positions = [order.index(c.name.lower()) for c in element.children if c.name.lower() in order]
-    if positions != sorted(positions):
-        detail = f"{element.name}, line {element.line}: elements are not in the documented order"
-        raise refused(answer.path, "specialize", CANNOT_APPLY, detail)

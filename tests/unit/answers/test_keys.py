@@ -46,6 +46,11 @@ def key(
         ("Core", 26100, True, "YTMG3-N6DKC-DKB77-7M9GH-8HVX7", "generic"),
         ("EnterpriseS", 26100, False, "M7XTQ-FN8P6-TTKYV-9D4CC-J462D", "gvlk"),
         ("EnterpriseS", 14393, True, GVLK_LTSB_2016, "gvlk"),
+        ("Professional", 7601, False, "HYF8J-CVRMY-CM74G-RPHKF-PW487", "generic"),
+        ("Professional", 7600, True, "FJ82H-XT6CR-J8D7P-XQJJ2-GPDD4", "gvlk"),
+        ("Ultimate", 7601, False, "D4F6K-QK3RD-TMVMJ-BBMRX-3MBMV", "generic"),
+        ("Professional", 9600, False, "GCRJD-8NW9H-F2CDX-CCM8D-9D6T9", "gvlk"),
+        ("Enterprise", 9600, True, "MHF9N-XY6XB-WVXMC-BTDCT-MKKG7", "gvlk"),
         ("IoTEnterpriseS", 26100, False, "KBN8V-HFGQ4-MGXVD-347P6-PDQGT", "gvlk"),
     ],
 )
@@ -57,7 +62,7 @@ def test_clients(edition_id: str, build: int, volume: bool, expected: str, sourc
 
 @pytest.mark.parametrize("installation_type", ["Server", "Server Core"])
 def test_servers_take_the_kms_client_key_of_their_year(installation_type: str) -> None:
-    for build in (17763, 20348, 26100):
+    for build in (7601, 9600, 14393, 17763, 20348, 26100):
         for name in ("ServerStandard", "ServerDatacenter"):
             found = key(name, build=build, installation_type=installation_type)
             assert found.setup_key == GVLK_SERVER[build, name]

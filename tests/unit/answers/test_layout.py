@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.answers.layout import Layout, compute
+from provisioner.answers.layout import Layout, compute, decide
 from provisioner.errors import ProfileError
+from provisioner.profile.disks import Partition
+from provisioner.profile.machine import Disk, Machine
+from provisioner.profile.model import Profile
+from provisioner.profile.units import MachineName, Size
+from provisioner.profile.windows import Windows
 
 GIB = 1024**3
 MIB = 1024**2
@@ -85,3 +92,38 @@ def test_describe() -> None:
     assert layout().describe() == (
         "GPT: EFI 260 MiB · MSR 16 MiB · Windows 64232 MiB · Recovery (the rest)"
     )
+
+
+def test_recovery_in_front_lets_windows_take_the_rest() -> None:
+    found = compute(
+        uefi=True, disk_bytes=64 * GIB, recovery_bytes=GIB, image_bytes=GIB, recovery_first=True
+    )
+    assert [p.purpose for p in found.partitions] == ["Recovery", "EFI", "MSR", "Windows"]
+    assert (found.windows_partition, found.partitions[-1].size_mib) == (4, None)
+    found = compute(
+        uefi=False, disk_bytes=64 * GIB, recovery_bytes=GIB, image_bytes=GIB, recovery_first=True
+    )
+    assert [(p.purpose, p.active) for p in found.partitions] == [
+        ("System", True),
+        ("Recovery", False),
+        ("Windows", False),
+    ]
+
+
+@pytest.mark.parametrize("windows", [{"size": Size("10 GiB")}, {}])
+def test_a_layout_of_ones_own_has_room_for_the_image(windows: Any) -> None:
+    disk = Disk(
+        size=Size("40 GiB"),
+        partitions=(
+            Partition(use="efi"),
+            Partition(use="data", size=Size("25 GiB")),
+            Partition(use="windows", **windows),
+        ),
+    )
+    profile = Profile(
+        name=MachineName("vm"),
+        windows=Windows(product="windows-10"),
+        machine=Machine(disks=(disk,)),
+    )
+    with pytest.raises(ProfileError, match="MiB for Windows, which needs"):
+        decide(profile, image_bytes=16 * GIB)

@@ -368,3 +368,29 @@ def test_the_table_is_whole() -> None:
 def test_a_damaged_table_is_told(text: str) -> None:
     with pytest.raises(SettingsTableError):
         read_table(text)
+
+
+SECOND_DISK = """        <Disk wcm:action="add">
+          <DiskID>1</DiskID>
+          <WillWipeDisk>true</WillWipeDisk>
+          <CreatePartitions>
+            <CreatePartition wcm:action="add">
+              <Order>1</Order>
+              <Type>Primary</Type>
+              <Extend>true</Extend>
+            </CreatePartition>
+          </CreatePartitions>
+        </Disk>
+      </DiskConfiguration>"""
+
+
+def test_the_firmware_does_not_start_from_a_disk_of_data() -> None:
+    """Where InstallTo names the disk, only that one needs an EFI partition."""
+    data = changed(("      </DiskConfiguration>", SECOND_DISK))
+    purpose = Purpose(windows=target("11-24H2"), firmware="uefi")
+    assert "<DiskID>1</DiskID>" in data.decode()
+    assert lint(data, file="a.xml", purpose=purpose) == ()
+    old = b"<DiskID>0</DiskID>\n            <PartitionID>3<"
+    to_data = data.replace(old, b"<DiskID>1</DiskID>\n            <PartitionID>1<")
+    assert to_data != data
+    assert "lint.firmware" in {p.rule for p in lint(to_data, file="a.xml", purpose=purpose)}

@@ -66,6 +66,40 @@ def test_no_program_waits_without_a_limit(path: Path) -> None:
     assert not re.search(r"['\" ][D-Z]:\\", text), "no drive letters of ours"
 
 
+OLD_SCRIPTS = [
+    path for path in SCRIPTS if re.search(r"windows-(7|8\.1|server-20(08|12)-r2)", path.parts[-3])
+]
+TOO_NEW = (
+    r"\[ordered\]",  # 3.0
+    r"ConvertTo-Json|ConvertFrom-Json",  # 3.0
+    r"(?i)\s-(not)?in\s",  # 3.0
+    r"(?i)\s-sh[lr]\s",  # 3.0
+    r"-bxor|-band",  # of 32 bits only, before 3.0
+    r"Get-ChildItem[^\n]*\s-File\b",  # 3.0
+    r"PSScriptRoot",  # in modules only, before 3.0
+    r"LocalUser|NetFirewall|NetConnectionProfile|SelfSignedCertificate",  # 5.1, 8
+    r"GetDrives\(\)\.Name",  # members of every item: 3.0
+    r"::new\(",  # 5.0
+    r"pnputil",  # /add-driver: 10 1607; before, it asks whether to trust the publisher
+    r"Start-Transcript -LiteralPath",  # 3.0
+)
+
+
+@pytest.mark.parametrize("path", OLD_SCRIPTS, ids=lambda path: path.parts[-3])
+def test_old_windows_gets_nothing_it_does_not_know(path: Path) -> None:
+    """Windows PowerShell 2.0 of Windows 7 (windows-setup.md §13); nobody could run it here."""
+    text = path.read_text(encoding="utf-8")
+    text += (path.parents[1] / "Autounattend.xml").read_text(encoding="utf-8")
+    assert [pattern for pattern in TOO_NEW if re.search(pattern, text)] == []
+
+
+def test_a_new_script_would_be_seen() -> None:
+    text = (GOLDEN / "every-field/provision/first-logon.ps1").read_text(encoding="utf-8")
+    found = [pattern for pattern in TOO_NEW if re.search(pattern, text)]
+    assert len(found) >= 7
+    assert len(OLD_SCRIPTS) >= 9
+
+
 def test_the_order_of_a_first_logon() -> None:
     """Cleanup always, the agent after it, `ready` last."""
     text = (GOLDEN / "every-field/provision/first-logon.ps1").read_text()

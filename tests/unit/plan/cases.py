@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from provisioner.answers.supplied import Supplied, SuppliedFile
 from provisioner.errors import Severity
 from provisioner.media.facts import MediaKind, Platform
 from provisioner.media.trust import Loader, Signer
 from provisioner.ports import Accelerator, Storage
 from tests.fakes.hypervisor import good_facts
 from tests.golden.media import edition
+from tests.unit.answers.answer_files import GOOD
 from tests.unit.plan.scene import (
     BOTH,
     SERVER,
@@ -90,7 +93,107 @@ SETTING = (
     'publicKeyToken="31bf3856ad364e35" language="neutral"><Unheard>1</Unheard></component>'
 )
 
+
+def own(text: str = "", *, ready: str = "ready: {when: power-off}") -> Scene:
+    """A machine that an answer file of the user's own sets up."""
+    data = (text or GOOD).encode()
+    return Scene(
+        profile=OWN.replace("ready: {when: power-off}", ready),
+        supplied=Supplied(answer_file=SuppliedFile(path=Path("/mine.xml"), data=data)),
+    )
+
+
+def logo(data: bytes) -> Scene:
+    """A machine with a logo."""
+    return Scene(
+        profile=windows("oem: {logo: /logo.bmp}"),
+        supplied=Supplied(logo=SuppliedFile(path=Path("/logo.bmp"), data=data)),
+    )
+
+
+def bitmap(side: int) -> bytes:
+    """The start of a square Windows bitmap."""
+    return b"BM" + bytes(12) + b"".join(n.to_bytes(4, "little") for n in (40, side, side))
+
+
+OWN = """\
+name: dev11
+media: {install: /iso/install.iso}
+windows: {product: windows-11, answer_file: /mine.xml}
+machine: {cpus: 2, ready: {when: power-off}}
+"""
+OLD = SOUND.replace("product: windows-11", "product: windows-7").replace(
+    "{cpus: 2}", "{cpus: 2, firmware: bios, tpm: false}"
+)
+"""A sound Windows 7."""
+WINDOWS_7 = replace(old_disc(7601, "Windows 7"), product="windows-7")
+JOIN = "join: {domain: corp.example, user: a, password: {env: J}}"
 CASES = (
+    # versions
+    *(
+        case(
+            "machine.old-windows",
+            Scene(
+                profile=OLD.replace("firmware: bios, tpm: false", text),
+                install=WINDOWS_7,
+                host=replace(good_facts(), disk_buses=frozenset({"sata", "nvme"})),
+            ),
+            severity=severity,
+            good=Scene(profile=OLD, install=WINDOWS_7),
+        )
+        for text, severity in (
+            ("firmware: secure-boot, tpm: false", ERROR),
+            ("firmware: uefi, tpm: false", WARNING),
+            ("firmware: bios, tpm: true", WARNING),
+            ("firmware: bios, tpm: false, disks: [{bus: nvme}]", ERROR),
+        )
+    ),
+    case(
+        "windows.old-setting",
+        Scene(profile=windows("remote: {winrm: https}", base=OLD), install=WINDOWS_7),
+        good=Scene(profile=windows("remote: {rdp: true}", base=OLD), install=WINDOWS_7),
+    ),
+    case(
+        "windows.old-setting",
+        Scene(profile=windows("oem: {support_provider: me}", base=OLD), install=WINDOWS_7),
+        good=Scene(profile=windows("oem: {support_provider: me}")),
+    ),
+    case(
+        "windows.old-setting",
+        Scene(profile=windows("install_by: apply", base=OLD), install=WINDOWS_7),
+        good=Scene(profile=windows("install_by: apply")),
+    ),
+    case(
+        "windows.old-powershell",
+        Scene(
+            profile=windows("steps: [{name: x, powershell: dir}]", base=OLD), install=WINDOWS_7
+        ),
+        severity=NOTE,
+        good=Scene(profile=windows("steps: [{name: x, cmd: dir}]", base=OLD), install=WINDOWS_7),
+    ),
+    case(
+        "windows.join-edition",
+        Scene(profile=windows(JOIN), install=disc(edition("Core"))),
+        good=Scene(profile=windows(JOIN)),
+    ),
+    # files of the user's own
+    case("windows.oem-logo", logo(b"PNG"), good=logo(bitmap(120))),
+    case("windows.oem-logo", logo(bitmap(121)), severity=WARNING, good=logo(bitmap(120))),
+    case("windows.answer-file-ready", own(ready="graphics: null"), good=own()),
+    case("windows.answer-file-ready", own(ready="ready: {when: serial}"), severity=WARNING,
+         good=own()),
+    case("windows.answer-file-stays", own(), severity=NOTE),
+    case(
+        "windows.answer-file-alone",
+        replace(own(), profile=OWN.replace("mine.xml", "mine.xml, owner: Me")),
+        severity=WARNING,
+        good=own(),
+    ),
+    case(
+        "windows.fallback-language",
+        Scene(profile=windows("locale: {fallback: de-DE}")),
+        good=Scene(profile=windows("locale: {fallback: en-US}")),
+    ),
     # discs
     case("media.not-windows", Scene(install=replace(disc(), kind=MediaKind.LINUX))),
     case("media.product", Scene(install=replace(disc(), product="windows-10"))),

@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from provisioner.answers.disc import NOTHING
+from provisioner.answers.supplied import Supplied
 from provisioner.errors import Place, Problem, ProfileError
 from provisioner.host.secrets import FileSecretStore
 from provisioner.media.facts import (
@@ -123,6 +125,7 @@ class Scene:
     profile: str = SOUND
     install: MediaFacts = field(default_factory=disc)
     drivers: MediaFacts | None = None
+    supplied: Supplied = NOTHING
     host: HostFacts = field(default_factory=good_facts)
     templates: Mapping[str, str] = field(default_factory=dict)
     """Templates of the user's own."""
@@ -169,7 +172,7 @@ class Scene:
 
     @property
     def _media(self) -> Media:
-        return Media(install=self.install, drivers=self.drivers)
+        return Media(install=self.install, drivers=self.drivers, supplied=self.supplied)
 
     def _loaded(self, folder: Path) -> LoadedProfile:
         path = folder / "machine.yaml"

@@ -11,7 +11,7 @@ from provisioner.errors import Problem
 from provisioner.profile.guest_values import (
     FIREWALL_GROUPS,
     FeatureName,
-    FirewallGroup,
+    FirewallGroupName,
     PublicKey,
     RegistryPath,
     WindowsPath,
@@ -41,7 +41,7 @@ windows:
         (FeatureName, "OpenSSH.Client~~~~0.0.1.0", "OpenSSH.Client~~~~0.0.1.0"),
         (PublicKey, KEY + "\n", KEY),
         (PublicKey, KEY.rpartition(" ")[0], KEY.rpartition(" ")[0]),
-        (FirewallGroup, "@%systemroot%\\vmms.exe,-210", "@%systemroot%\\vmms.exe,-210"),
+        (FirewallGroupName, "@%systemroot%\\vmms.exe,-210", "@%systemroot%\\vmms.exe,-210"),
     ],
 )  # fmt: skip
 def test_taken(kind: type[TextValue], text: str, value: str) -> None:
@@ -55,8 +55,8 @@ def test_parts_of_a_key() -> None:
 
 
 def test_groups_by_their_resource() -> None:
-    assert FirewallGroup("file-and-printer-sharing").resource == "@FirewallAPI.dll,-28502"
-    assert FirewallGroup("@FirewallAPI.dll,-1").resource == "@FirewallAPI.dll,-1"
+    assert FirewallGroupName("file-and-printer-sharing").resource == "@FirewallAPI.dll,-28502"
+    assert FirewallGroupName("@FirewallAPI.dll,-1").resource == "@FirewallAPI.dll,-1"
     assert len(set(FIREWALL_GROUPS.values())) == len(FIREWALL_GROUPS)
 
 
@@ -84,8 +84,8 @@ def test_groups_by_their_resource() -> None:
         (PublicKey, "id_ed25519.pub"),
         (PublicKey, KEY + "\n" + KEY),
         (PublicKey, "-----BEGIN OPENSSH PRIVATE KEY-----"),
-        (FirewallGroup, "File and Printer Sharing"),
-        (FirewallGroup, "@FirewallAPI.dll,-28502' -x '"),
+        (FirewallGroupName, "File and Printer Sharing"),
+        (FirewallGroupName, "@FirewallAPI.dll,-28502' -x '"),
     ],
 )  # fmt: skip
 def test_refused(kind: type[TextValue], text: str) -> None:

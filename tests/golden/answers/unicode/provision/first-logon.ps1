@@ -159,7 +159,7 @@ function Register-Continuation {
     $user = [System.Security.Principal.WindowsIdentity]::GetCurrent().Name
     $task = @{
         TaskName = $continuation
-        Action = New-ScheduledTaskAction -Execute 'powershell.exe' -Argument '-NoProfile -ExecutionPolicy Bypass -Command "foreach($d in [IO.DriveInfo]::GetDrives().Name){if(Test-Path($d+''provision\machine-unicode'')){&($d+''provision\first-logon.ps1'');break}}"'
+        Action = New-ScheduledTaskAction -Execute 'powershell.exe' -Argument '-NoProfile -ExecutionPolicy Bypass -Command "foreach($d in [IO.DriveInfo]::GetDrives()){$n=$d.Name;if(Test-Path($n+''provision\machine-unicode'')){&($n+''provision\first-logon.ps1'');break}}"'
         Trigger = New-ScheduledTaskTrigger -AtLogOn -User $user
         Principal = New-ScheduledTaskPrincipal -UserId $user -LogonType Interactive -RunLevel Highest
         Settings = New-ScheduledTaskSettingsSet -AllowStartIfOnBatteries -DontStopIfGoingOnBatteries -ExecutionTimeLimit ([TimeSpan]::Zero)

@@ -1,0 +1,207 @@
+"""The scripts of `install_by: apply`, run by Wine's cmd with stand-ins for Windows PE's programs.
+
+Wine's cmd is not Windows': this shows that the script goes where it should, and no more.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from provisioner.answers import apply
+from provisioner.guest.protocol import Frame, decode
+from tests.golden.test_answers import answer_xml
+
+GOLDEN = Path(__file__).parents[2] / "golden/answers"
+WINE = "/usr/lib/wine/wine64"
+"""Debian's; the package puts no `wine64` into the path."""
+WINESERVER = "/usr/lib/wine/wineserver"
+IN_PATH = ("drvload", "diskpart", "dism", "wpeutil", "bcdedit")
+IN_WINDOWS = ("bcdboot", "reagentc")
+
+
+@dataclass(frozen=True)
+class WindowsPE:
+    """A Wine prefix with the drives of a machine: D: install disc, E: answers, W:, R:, S:."""
+
+    folder: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ},
+            "WINEPREFIX": str(self.folder / "prefix"),
+            "WINEDEBUG": "-all",
+            "WINEDLLOVERRIDES": "mscoree,mshtml=",
+            "LC_ALL": "C.UTF-8",
+        }
+
+    def wine(self, *arguments: str) -> int:
+        return subprocess.run(
+            (WINE, *arguments),
+            env=self.environment,
+            cwd=self.folder,
+            # Wine's services outlive the program by seconds, and would hold pipes open.
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=120,
+            check=False,
+        ).returncode
+
+    def program(self, folder: str, name: str, exit_code: int = 0) -> None:
+        """A program that writes down how it was called."""
+        path = self.folder / folder / f"{name}.cmd"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        calls = f"Z:{str(self.folder / 'calls.txt').replace('/', chr(92))}"
+        path.write_text(f"@echo off\r\necho {name} %*>> {calls}\r\nexit /b {exit_code}\r\n")
+
+    def play(self, case: str, *, image: str = "install.wim", diskpart: int = 0) -> list[str]:
+        """The calls that the command of the answer file leads to."""
+        for name in ("answers", "media", "windows", "recovery", "calls.txt"):
+            path = self.folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        (self.folder / "media/sources").mkdir(parents=True)
+        if image:
+            (self.folder / "media/sources" / image).touch()
+        answers = self.folder / "answers"
+        shutil.copytree(GOLDEN / case, answers)
+        for name in ("apply.cmd", "diskpart.txt"):
+            text = (answers / "provision" / name).read_text()
+            (answers / "provision" / name).write_text(text, newline="\r\n")
+        (path_of_command,) = answer_xml(case).iter("{*}Path")
+        marker = re.search(r"exist %d:\\(\S+)", path_of_command.text)
+        assert marker is not None
+        (answers / marker[1].replace("\\", "/")).touch()
+        (answers / "$WinPEDriver$/viostor").mkdir(parents=True)
+        (answers / "$WinPEDriver$/viostor/viostor.inf").touch()
+        (self.folder / "recovery").mkdir()
+        for name in IN_PATH:
+            self.program("path", name, diskpart if name == "diskpart" else 0)
+        for name in IN_WINDOWS:
+            self.program("windows/Windows/System32", name)
+        (self.folder / "com1").write_text("")
+        command = path_of_command.text.replace("%", "%%")
+        path = f"Z:{str(self.folder / 'path').replace('/', chr(92))}"
+        start = f"@echo off\r\nset PATH={path};%PATH%\r\n{command}\r\n"
+        (self.folder / "run.cmd").write_text(start)
+        self.wine("cmd", "/c", f"{path.removesuffix('path')}run.cmd")
+        calls = self.folder / "calls.txt"
+        return [line.rstrip() for line in calls.read_text().splitlines()] if calls.exists() else []
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "prefix/drive_c/provisioner-apply.log").read_text()
+
+    @property
+    def said(self) -> dict[str, object]:
+        """The last line on the first serial port; Wine writes each over the one before."""
+        frame = decode((self.folder / "com1").read_bytes())
+        assert isinstance(frame, Frame), frame
+        return dict(frame.payload)
+
+
+@pytest.fixture(scope="module")
+def pe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WindowsPE]:
+    folder = tmp_path_factory.mktemp("apply")
+    pe = WindowsPE(folder)
+    assert pe.wine("cmd", "/c", "ver") == 0, "the package wine64 is missing"
+    devices = folder / "prefix/dosdevices"
+    for letter, name in zip("dewrs", ("media", "answers", "windows", "recovery", "s"), strict=True):
+        (devices / f"{letter}:").unlink(missing_ok=True)
+        (devices / f"{letter}:").symlink_to(folder / name)
+    key = "HKLM\\System\\CurrentControlSet\\Control"
+    pe.wine("reg", "add", key, "/v", "PEFirmwareType", "/t", "REG_DWORD", "/d", "2", "/f")
+    port = str(folder / "com1")
+    pe.wine("reg", "add", "HKLM\\Software\\Wine\\Ports", "/v", "COM1", "/d", port, "/f")
+    subprocess.run((WINESERVER, "-k"), env=pe.environment, check=False)
+    yield pe
+    subprocess.run((WINESERVER, "-k"), env=pe.environment, check=False)
+
+
+def test_everything_in_its_order(pe: WindowsPE) -> None:
+    calls = pe.play("apply")
+    assert calls == [
+        'drvload "E:\\$WinPEDriver$\\viostor\\viostor.inf"',
+        "wpeutil UpdateBootInfo",
+        'diskpart /s "E:\\provision\\diskpart.txt"',
+        'dism /Apply-Image "/ImageFile:D:\\sources\\install.wim"  /Index:6 /ApplyDir:W:\\',
+        "bcdboot W:\\Windows /s S: /f UEFI",
+        'dism /Image:W:\\ /Add-Driver "/Driver:E:\\$WinPEDriver$" /Recurse',
+        "reagentc /Setreimage /Path R:\\Recovery\\WindowsRE /Target W:\\Windows",
+        "bcdedit /set {fwbootmgr} bootsequence {bootmgr}",
+        "wpeutil reboot",
+    ]
+    copied = pe.folder / "windows/Windows/Panther/unattend.xml"
+    assert copied.read_bytes() == (GOLDEN / "apply/Autounattend.xml").read_bytes()
+    assert pe.said == {"event": "stage", "stage": "image"}
+    assert "failed" not in pe.log
+
+
+def test_a_split_image(pe: WindowsPE) -> None:
+    calls = pe.play("apply", image="install.swm")
+    assert (
+        'dism /Apply-Image "/ImageFile:D:\\sources\\install.swm" '
+        "/SWMFile:D:\\sources\\install*.swm /Index:6 /ApplyDir:W:\\"
+    ) in calls
+
+
+def test_nothing_goes_on_behind_a_failure(pe: WindowsPE) -> None:
+    calls = pe.play("apply", diskpart=1)
+    assert calls[-1].startswith("diskpart")
+    assert "provisioner: diskpart failed" in pe.log
+    assert pe.said["event"] == "failed"
+
+
+def test_no_image(pe: WindowsPE) -> None:
+    assert pe.play("apply", image="") == []
+    assert "no drive has sources\\install.wim" in pe.log
+    assert pe.said["event"] == "failed"
+
+
+def test_another_firmware_than_the_layout_is_for(pe: WindowsPE) -> None:
+    calls = pe.play("apply-bios")
+    assert not [call for call in calls if call.startswith(("diskpart", "dism"))]
+    assert "another firmware" in pe.log
+
+
+def test_a_pc_is_told_nothing_about(pe: WindowsPE) -> None:
+    calls = pe.play("apply-metal")
+    assert calls[-1] == "wpeutil reboot"
+    assert (pe.folder / "com1").read_text() == ""
+
+
+def test_the_command_is_short_enough_for_the_longest_machine() -> None:
+    command = apply.start_command("provision\\machine-" + "x" * 48)
+    assert len(command) <= 255
+
+
+def test_frames_are_those_of_the_protocol() -> None:
+    frame = decode(apply.frame(7, {"event": "stage", "stage": "disks"}).encode())
+    assert isinstance(frame, Frame)
+    assert (frame.sequence, frame.payload) == (7, {"event": "stage", "stage": "disks"})
+
+
+@pytest.mark.parametrize(
+    ("case", "lines"),
+    [
+        (
+            "apply-bios",
+            ["convert mbr", "active", "set id=27", "select disk 1", 'fs=ntfs label="Data"'],
+        ),
+        ("apply-metal", ["select disk 1", "convert gpt", "create partition msr size=16"]),
+        ("apply", ["gpt attributes=0x8000000000000001", "assign letter=W", "assign letter=S"]),
+    ],
+)
+def test_diskpart(case: str, lines: list[str]) -> None:
+    text = (GOLDEN / case / "provision/diskpart.txt").read_text()
+    for line in lines:
+        assert line in text
+    assert text.index("clean") < text.index("convert") < text.index("create")
