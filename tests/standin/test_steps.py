@@ -197,6 +197,16 @@ def test_outputs(guest: Guest) -> None:
     assert guest.said[1]["text"] == "1" * 1000
 
 
+def test_a_powershell_step_says_what_it_is_in_its_script(guest: Guest) -> None:
+    """The batch file calls the script beside it, which may begin with a byte-order mark."""
+    guest.step()
+    (guest.folder / "01.cmd").write_bytes(b"@powershell.exe -Command \"& '%~dp001-a.ps1'\"\r\n")
+    script = "\ufeff# standin: out Grüße\r\n# standin: exit 4\r\n"
+    (guest.folder / "01-a.ps1").write_bytes(script.encode())
+    assert guest.boot() == "step 's1' exited 4"
+    assert [e["text"] for e in guest.said if e["event"] == "output"] == ["Grüße"]
+
+
 def test_long_lines_and_many_lines(guest: Guest) -> None:
     guest.step(f"out {'x' * 2500}", "out 1 %\r2 %\r100 %", "lines 3000")
     assert guest.boot() == "done"

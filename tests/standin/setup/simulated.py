@@ -62,7 +62,8 @@ class SimulatedPrograms:
         """The batch file, and the PowerShell script beside it that it calls."""
         text = (self.folder / file).read_bytes().decode()
         called = re.findall(r"%~dp0([\w.-]+\.ps1)", text)
-        scripts = [(self.folder / name).read_bytes().decode("utf-8-sig") for name in called]
+        mark = b"\xef\xbb\xbf"
+        scripts = [(self.folder / name).read_bytes().removeprefix(mark).decode() for name in called]
         return "\n".join([text, *scripts])
 
     def _play(
