@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import pty
 import select
 import signal
-import termios
+import subprocess
 import time
 from typing import Any
 
@@ -172,19 +171,20 @@ def test_a_guest_that_hangs_while_the_first_terminal_is_killed(home: Home) -> No
 def require_console(home: Home) -> None:
     """Keys reach the guest's terminal, which echoes them; Ctrl-] ends it."""
     master, slave = pty.openpty()
-    argv = home.argv("console", "m1")
-    pid = os.fork()
-    if pid == 0:
-        _take_terminal(slave)
-        os.execvp(argv[0], argv)
+    process = subprocess.Popen(
+        home.argv("console", "m1"),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
     os.close(slave)
     shown = read_until(master, b"Ctrl-]")
     os.write(master, b"knock knock\r")
     shown += read_until(master, b"knock knock")
     os.write(master, b"\x1d")
-    _, status = os.waitpid(pid, 0)
+    assert process.wait(30) == 0, shown
     os.close(master)
-    assert os.waitstatus_to_exitcode(status) == 0, shown
 
 
 def seconds_to_the_screen(home: Home, running: Running, number: int) -> float:
@@ -195,13 +195,6 @@ def seconds_to_the_screen(home: Home, running: Running, number: int) -> float:
     begun = time.monotonic()
     wait_for_stage(running, f"s{number}")
     return time.monotonic() - begun
-
-
-def _take_terminal(slave: int) -> None:
-    os.setsid()
-    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-    for number in (0, 1, 2):
-        os.dup2(slave, number)
 
 
 def read_until(descriptor: int, words: bytes, *, timeout: float = 30) -> bytes:
