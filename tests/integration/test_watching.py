@@ -119,7 +119,8 @@ def require_stall(failed: Done, stage: str) -> None:
     """It ended as stalled in this stage, with everything that was looked at."""
     stalled = failed.event("stalled")
     assert stalled["stage"] == stage
-    assert float(LIMIT) <= stalled["seconds"] < 2 * float(LIMIT)
+    # A changed screen puts it off, at most to three times the limit.
+    assert float(LIMIT) <= stalled["seconds"] < 3 * float(LIMIT) + 15
     assert set(stalled["looked_at"]) == {
         *("the serial line", "disc reads", "disk reads", "disk writes", "the screen"),
     }
