@@ -61,7 +61,7 @@ IDLE = """\
 
 
 def rows(workshop: Workshop) -> Iterator[Row]:
-    """The delay, then a row for each number of machines, an embedded one beside the first."""
+    """The delay, then one row for each number of machines; beside the first an embedded one."""
     with ExitStack() as stack:
         home = _home(stack, workshop, stack.enter_context(system_daemon()))
         made = 0
@@ -163,7 +163,7 @@ def _machine(home: Home, number: int) -> None:
         f"extends: windows-11\nname: w{number}\nmedia: {{install: {home.media.install}}}\n"
         f"windows: {{edition: Professional, hardware_checks: bypass, computer_name: W{number},\n"
         "  users: [{name: dev, groups: [Administrators], password: {generate: 20}}]}\n"
-        "machine: {cpus: 1, memory: 512 MiB, firmware: uefi, tpm: false, ready: {when: serial}}\n"
+        "machine: {cpus: 2, memory: 512 MiB, firmware: uefi, tpm: false, ready: {when: serial}}\n"
     )
     home.run("up", str(profile), "--detach")
 

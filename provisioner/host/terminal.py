@@ -74,7 +74,7 @@ def _write(descriptor: int, data: bytes) -> None:
 def _raw(terminal: int) -> Iterator[None]:
     before = termios.tcgetattr(terminal)
     try:
-        tty.setraw(terminal)
+        tty.setraw(terminal, termios.TCSANOW)  # what was typed ahead is not thrown away
         yield
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)

@@ -83,6 +83,7 @@ class Watch:
         self._throughput = Throughput()
         self._step_limit: float | None = None
         self._serial_lost = False
+        self._filmed = ""
 
     @property
     def stage(self) -> str:
@@ -105,6 +106,7 @@ class Watch:
                 # What failed lies behind it, and the serial log begins anew.
                 self.listener.heard, self.inference, position = Heard(), Inference(), None
             position = self._remember(moment) or position
+        self._filmed = self.stage
         reason = self.listener.resume(position) if position is not None else None
         if not moments:
             return
@@ -266,6 +268,10 @@ class Watch:
             self._pulse.screen(mark(picture), now=now)
 
     def _film(self) -> None:
+        """One picture per change of stage; that it is reported now, and not inferred, is none."""
+        if self.stage == self._filmed:
+            return
+        self._filmed = self.stage
         picture = self._picture()
         if picture is not None:
             self.recorder.picture(picture, stage=self.stage)

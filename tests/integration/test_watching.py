@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import pty
 import select
 import signal
-import termios
+import subprocess
 import time
 from typing import Any
 
@@ -79,7 +78,6 @@ def test_libvirtd_is_started_anew_in_the_middle(system: Place, system_home: Home
     assert reported(home)[: len(STAGES)] == list(STAGES)
 
 
-@pytest.mark.soak
 def test_watch_after_a_crash_and_a_second_watch(home: Home) -> None:
     home.direct_guest(SLOW)
     profile = home.profile()
@@ -121,7 +119,8 @@ def require_stall(failed: Done, stage: str) -> None:
     """It ended as stalled in this stage, with everything that was looked at."""
     stalled = failed.event("stalled")
     assert stalled["stage"] == stage
-    assert float(LIMIT) <= stalled["seconds"] < 2 * float(LIMIT)
+    # A changed screen puts it off, at most to three times the limit.
+    assert float(LIMIT) <= stalled["seconds"] < 3 * float(LIMIT) + 15
     assert set(stalled["looked_at"]) == {
         *("the serial line", "disc reads", "disk reads", "disk writes", "the screen"),
     }
@@ -129,16 +128,12 @@ def require_stall(failed: Done, stage: str) -> None:
     assert (error["type"], error["exit_code"]) == ("GuestStalled", 6)
 
 
-def test_a_guest_that_hangs_while_the_first_terminal_is_killed(home: Home) -> None:
-    """One start of a machine for all of it: picture, serial port, delay, a killed `up` whose record
-    `watch` goes on with, the `up` that takes over from it, and the stall."""
+def test_a_guest_that_hangs_is_looked_at_and_then_given_up(home: Home) -> None:
+    """Picture, serial port and delay on the way: one start of a machine for all of them."""
     home.environment["PROVISIONER_STALL_AFTER"] = LIMIT
     home.direct_guest("standin.hang=specialize")
-    profile = home.profile()
-    running = home.start("up", profile)
+    running = home.start("up", home.profile(), "--keep-failed")
     wait_for_stage(running, "specialize")
-    beside = home.start("watch", "m1")
-    wait_for_stage(beside, "specialize")
 
     home.run("screenshot", "m1", "-o", "m1.png")
     assert (home.work / "m1.png").read_bytes().startswith(b"\x89PNG\r\n")
@@ -146,45 +141,31 @@ def test_a_guest_that_hangs_while_the_first_terminal_is_killed(home: Home) -> No
     taken = [seconds_to_the_screen(home, running, number) for number in range(5)]
     assert sorted(taken)[2] <= 0.5, taken
 
-    running.signal(signal.SIGKILL)
-    running.finish()
-    seconds_to_the_screen(home, beside, 5)
-    failed = home.json("up", profile, "--keep-failed", expect=6)
-    require_stall(failed, "s5")
-    watched = beside.finish()
-    assert watched.code == 6
-    stages = [event["stage"] for event in watched.events if event["event"] == "stage"]
-    assert [stage for stage in stages if stage != "firmware"] == said(home), "each once, in order"
-    assert reported(home) == said(home)
-
-    late = home.json("watch", "m1", expect=6)
-    assert late.events[:-1] == [
-        {name: value for name, value in event.items() if name != "log"} for event in timeline(home)
-    ]
+    require_stall(running.finish(), "s4")
     assert home.machine()["phase"] == "failed"
+    assert "stalled" in home.run("watch", "m1", expect=6).err
     followed = home.start("console", "m1")
-    followed.wait_for(lambda event: event["event"] == "serial" and "knock" in event["text"])
+    followed.wait_for(lambda event: event["event"] == "serial" and "s4" in event["text"])
     home.run("down", "m1", "--force")
     assert followed.finish().code == 0
     assert "m1 is off" in home.run("console", "m1", expect=4).err
 
 
 def require_console(home: Home) -> None:
-    """Keys reach the guest's terminal, which echoes them; Ctrl-] ends it."""
+    """It opens at a terminal, and Ctrl-] ends it; what passes is tested with a port of our own."""
     master, slave = pty.openpty()
-    argv = home.argv("console", "m1")
-    pid = os.fork()
-    if pid == 0:
-        _take_terminal(slave)
-        os.execvp(argv[0], argv)
+    process = subprocess.Popen(
+        home.argv("console", "m1"),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
     os.close(slave)
     shown = read_until(master, b"Ctrl-]")
-    os.write(master, b"knock knock\r")
-    shown += read_until(master, b"knock knock")
     os.write(master, b"\x1d")
-    _, status = os.waitpid(pid, 0)
+    assert process.wait(30) == 0, shown
     os.close(master)
-    assert os.waitstatus_to_exitcode(status) == 0, shown
 
 
 def seconds_to_the_screen(home: Home, running: Running, number: int) -> float:
@@ -195,13 +176,6 @@ def seconds_to_the_screen(home: Home, running: Running, number: int) -> float:
     begun = time.monotonic()
     wait_for_stage(running, f"s{number}")
     return time.monotonic() - begun
-
-
-def _take_terminal(slave: int) -> None:
-    os.setsid()
-    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-    for number in (0, 1, 2):
-        os.dup2(slave, number)
 
 
 def read_until(descriptor: int, words: bytes, *, timeout: float = 30) -> bytes:
