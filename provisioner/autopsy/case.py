@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from provisioner.store.timeline import Moment
@@ -90,7 +90,7 @@ class Case:
     moments: tuple[Moment, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     remarks: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = field(default=())
+    findings: tuple[Finding, ...] = ()
     """What the signatures say, the verdict first; empty where nothing matched."""
 
     @property
