@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from provisioner.frozen import frozen
@@ -91,7 +92,7 @@ class Case:
     moments: tuple[Moment, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     remarks: tuple[str, ...] = ()
-    findings: tuple[Finding, ...] = field(default=())
+    findings: tuple[Finding, ...] = ()
     """What the signatures say, the verdict first; empty where nothing matched."""
 
     @property

@@ -46,11 +46,17 @@ _NAMED = (
     re.compile(
         r"(\bnet1?(?:\.exe)?\s+user\s+(?:\"[^\"\n]+\"|\S+)\s+)(?!/)(\"[^\"\n]+\"|\S+)", re.I
     ),
-    re.compile(r"(/d\s+)(\"[^\"\n]+\"|\S+)(?=[^\n]*DefaultPassword)", re.IGNORECASE),
-    re.compile(r"(DefaultPassword\b[^\n]*?/d\s+)(\"[^\"\n]+\"|\S+)", re.IGNORECASE),
+    re.compile(
+        r"(/d\s{1,9})(\"[^\"\n]{1,300}\"|\S{1,300})(?=[^\n]{0,300}DefaultPassword)", re.IGNORECASE
+    ),
+    re.compile(r"(DefaultPassword\b[^\n]{0,300}?/d\s+)(\"[^\"\n]+\"|\S+)", re.IGNORECASE),
     re.compile(r"(ConvertTo-SecureString\s+(?:-String\s+)?)('[^'\n]+'|\"[^\"\n]+\"|\S+)", re.I),
 )
-"""What follows is a password whoever wrote it: registry values, `net user`, scripts."""
+"""What follows is a password whoever wrote it: registry values, `net user`, scripts. Where a match
+may fail late its parts are bounded: a hostile line of a megabyte must not take hours."""
+
+GROWTH = 512
+"""Characters of base64 or hexadecimal that are masked on both sides of a piece."""
 
 
 class Mask:
@@ -92,11 +98,15 @@ class Mask:
             (self._hexadecimal, _HEXADECIMAL),
         ):
             for trace in traces:
+                end = 0
                 for at in _places(text, trace):
+                    if at < end:
+                        continue
                     begin, end = at, at + len(trace)
-                    while begin and text[begin - 1] in alphabet:
+                    first, last = begin - GROWTH, end + GROWTH
+                    while begin > max(first, 0) and text[begin - 1] in alphabet:
                         begin -= 1
-                    while end < len(text) and text[end] in alphabet:
+                    while end < min(last, len(text)) and text[end] in alphabet:
                         end += 1
                     yield begin, end
 

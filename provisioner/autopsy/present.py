@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from provisioner.autopsy.case import Case, Document, Finding, Kind
+from provisioner.autopsy.signatures import STAGE
 from provisioner.autopsy.story import words
 from provisioner.report.page import Explanation, Line, Page, Picture, Row, Text
 from provisioner.store.timeline import Moment, Origin
@@ -44,6 +45,8 @@ def page_of(case: Case) -> Page:
     """The page of a case."""
     screens = [shot for shot in case.shots if shot.name == "screen.png"]
     first = next((m.at - (_elapsed(m) or 0) for m in case.moments), None)
+    if len({moment.at for moment in case.moments}) < 2:
+        first = None  # told by the serial log alone, which has no times
     hits: dict[str, set[int]] = {}
     for finding in case.findings:
         hits.setdefault(finding.document, set()).add(finding.number)
@@ -54,7 +57,8 @@ def page_of(case: Case) -> Page:
         failed=bool(case.reason),
         stage=case.stage,
         verdict=_explanation(case.verdict) if case.verdict else None,
-        others=tuple(_explanation(finding) for finding in case.findings[1:]),
+        # What the stage alone tells is no news beside a message.
+        others=tuple(_explanation(each) for each in case.findings[1:] if each.weight > STAGE),
         screen=_picture(screens[0].name, screens[0].caption, screens[0].png) if screens else None,
         filmstrip=tuple(
             _picture(shot.name, f"{elapsed(shot.at, first)} {shot.caption}", shot.png)

@@ -73,11 +73,12 @@ def _look(
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as err:
         raise os_error(err, f"read the disk {path}") from err
+    status = os.fstat(descriptor)
+    device = stat.S_ISBLK(status.st_mode)
+    if not (stat.S_ISREG(status.st_mode) or (device and not under)):
+        os.close(descriptor)
+        raise MediaError(f"{path} is no disk image")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        device = stat.S_ISBLK(status.st_mode)
-        if not (stat.S_ISREG(status.st_mode) or (device and not under)):
-            raise MediaError(f"{path} is no disk image")
         head = file.read(4096)
         driver = declared or _driver(head)
         if driver == "raw" and under and status.st_size % 512:

@@ -144,7 +144,7 @@ def _stop(daemon: subprocess.Popen[bytes], files: Sequence[Path]) -> None:
     """Ends it, which unmounts its files; cures mounts that a killed one has left."""
     daemon.terminate()
     try:
-        daemon.wait(5)
+        daemon.wait(LIMIT)
     except subprocess.TimeoutExpired:
         daemon.kill()
         daemon.wait()
@@ -155,4 +155,4 @@ def _stop(daemon: subprocess.Popen[bytes], files: Sequence[Path]) -> None:
             if file.stat().st_dev == file.parent.stat().st_dev:
                 continue
         with suppress(FailedError, HostError):
-            run(("fusermount3", "-u", "-z", str(file)), timeout=5)
+            run(("fusermount3", "-u", "-z", str(file)), timeout=LIMIT)

@@ -79,7 +79,13 @@ def _case(arguments: argparse.Namespace, session: Session) -> Case:
         path = session.environment.cwd / Path(arguments.disk).expanduser()
         if not path.exists():
             raise MediaError(f"{path} does not exist", hint="check the path")
-        return examine_disk(path, at=at)
+        case = examine_disk(path, at=at)
+        if not case.documents:  # a page about nothing helps nobody
+            raise MediaError(
+                f"nothing to examine on {path.name}: {'; '.join(case.remarks)}",
+                hint="is it the disk that Windows went on, and may you read it?",
+            )
+        return case
     world = session.world(arguments.name, arguments.connect)
     state = world.store.load()
     if state is None and world.hypervisor.domain(arguments.name) is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import urllib.parse
 
 import pytest
@@ -97,6 +98,28 @@ def test_places_are_masked_without_knowing_the_value() -> None:
 
 def test_short_secrets_do_not_eat_words() -> None:
     assert Mask(["pin", ""])("the pin: spinning pin") == f"the {MASK}: spinning {MASK}"
+
+
+def test_hostile_lines_take_no_hours() -> None:
+    """A guest knows its own password, and may write it, and what looks like one, without end."""
+    hidden = base64.b64encode((SECRET + "Password").encode("utf-16-le")).decode()
+    mask = Mask([SECRET, "another-secret-of-24-char"])
+    began = time.process_time()
+    for line in (
+        "/d a " * 100_000,
+        "/d " + "a" * 500_000,
+        "DefaultPassword " * 40_000,
+        "<Password>" * 50_000 + "<" + "P" * 500_000,
+        "net user " * 60_000 + "net" + " " * 300_000,
+        hidden * 2_000,
+        SECRET * 4_000,
+        SECRET.encode().hex() * 300,
+        SECRET[3:12] * 40_000,
+        "'" * 500_000 + "ConvertTo-SecureString '" * 20_000,
+        "A" * 1_000_000,
+    ):
+        assert MARKER not in mask(line)
+    assert time.process_time() - began < 20
 
 
 def test_a_log_of_two_megabytes_is_masked_in_time() -> None:

@@ -40,7 +40,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "logs/p3/Windows/Panther/setuperr.log": (Kind.SETUP, f"{KEY}\n"),
         "logs/p3/$WINDOWS.~BT/Sources/Panther/setupact.log": (
             Kind.SETUP,
-            SETUPACT * 40 + "<img src=x>" + "w" * 3000,
+            SETUPACT * 40 + "hr = 0x80220005\n" + "<img src=x>" + "w" * 3000,
         ),
         "events.txt": (Kind.EVENT, "last stage: answers\n"),
         "domain.xml": (Kind.DOMAIN, "<domain/>\n"),
@@ -112,6 +112,8 @@ def test_the_browser_builds_what_is_meant(page: Path, tmp_path: Path) -> None:
     assert "no disc read, disk write or screen change for 6 min" in text
     assert "07:10 stalled: no sign of progress for 360 s in Setup found our answers" in text
     assert "remove product_key (a generic key" in text  # what stood in backticks is code now
+    assert "a value is invalid (0x80220005)" in text
+    assert "did not get as far as the disk" not in text  # a stage says nothing beside a message
     assert elements.tags.count("img") == 1 + len(STAGES)
     assert elements.scripts == 0
     assert all(source.startswith("data:image/png;base64,") for source in elements.sources)

@@ -67,11 +67,15 @@ def test_on_a_terminal(home: Home, disk: Path, columns: int) -> None:
         ((), 2, "either the name of a machine or --disk"),
         (("dev11", "--disk", "x"), 2, "either the name of a machine or --disk"),
         (("--disk", "nowhere.qcow2"), 3, "does not exist"),
+        (("--disk", "."), 3, "is no disk image"),
+        (("--disk", "blank.raw"), 3, "holds no NTFS volume"),
         (("../x",), 2, "is not the name of a machine"),
     ],
 )
 def test_mistakes(home: Home, arguments: tuple[str, ...], code: int, said: str) -> None:
+    (home.work / "blank.raw").write_bytes(bytes(1 << 20))
     done = home.run("autopsy", *arguments)
+    assert not (home.state / "failures").exists()
     assert done.returncode == code and said in done.stderr
 
 
@@ -113,6 +117,7 @@ def test_through_guestfish_where_nothing_else_reads_ntfs(tmp_path: Path, disk: P
         assert found is not None
         (tmp_path / "bin" / program).symlink_to(found)
     alone = home.run("autopsy", "--disk", str(disk), "-o", "alone")
+    assert alone.returncode == 3 and not (home.work / "alone").exists()
     assert "nothing here reads NTFS" in alone.stderr and "ntfs-3g" in alone.stderr
 
     fake = tmp_path / "bin" / "guestfish"
