@@ -88,6 +88,9 @@ class Run:
         verdict = trial.judge(seen)
         self._keep(trial.name, dict.fromkeys(trial.claims, verdict))
         self._delete(name)
+        if trial.second_disc:  # both hold passwords
+            shutil.rmtree(self.desk.folder / "other", ignore_errors=True)
+            self._delete("acceptance-other")
 
     def report(self) -> Report:
         """What was seen."""
