@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -148,7 +149,9 @@ def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Ca
     """Makes a capsule below the state folder, or takes the one that an interrupted write of this
     stick left, as long as it holds what is needed. GateError where it cannot be kept: then nothing
     may be written."""
-    old = find(device, disk, state)
+    old = None
+    with suppress(OSError):  # told below, where all of it is read
+        old = find(device, disk, state)
     if old is not None and all(covers(old.spans, *span) for span in spans):
         return old
     name = secrets.token_hex(8)

@@ -20,7 +20,13 @@ from provisioner.usb import capsule as capsules
 from provisioner.usb import probe as probes
 from provisioner.usb.device import Device, write_out
 from provisioner.usb.devices import Chosen, Disk, chosen
-from provisioner.usb.gates import GateError, Request, require_all, require_same
+from provisioner.usb.gates import (
+    GateError,
+    Request,
+    opening_error,
+    require_all,
+    require_same,
+)
 from provisioner.usb.machine import Machine
 from provisioner.usb.probe import Capacity, Probed
 from provisioner.usb.spans import MIB, SECTOR, Span
@@ -313,8 +319,10 @@ def open_checked(machine: Machine, disk: Disk, meant: Chosen, request: Request) 
         require_same(meant, identity, now, writing=not request.reading)
         if now is not None:
             require_all(now, request, machine.kernel())
-    except BaseException:
+    except BaseException as err:
         device.close()
+        if isinstance(err, OSError):  # it went while it was asked
+            raise opening_error(err, meant) from err
         raise
     return device
 
