@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -340,7 +340,7 @@ class Faulty:
     def close(self) -> None:
         run("losetup", "-d", str(self.loop.path))
         run("umount", self._mount)
-        self._process.wait(10)
+        self._process.wait(60)
 
 
 @pytest.fixture
@@ -380,70 +380,6 @@ def test_a_fake_is_found_by_the_probe(faulty: Faulty, care: Care) -> None:
     faulty.faults(real=32 * MIB)
     with pytest.raises(GateError, match="at most 32 MiB are real"):
         Job(here, care).write(small_image(), (disk,), Request())
-
-
-@contextmanager
-def blkdebug(folder: Path, rule: str) -> Iterator[Loop]:
-    """A loop device over QEMU's own fault injector (qemu docs/devel/blkdebug.rst), by FUSE."""
-    backing, export = folder / "backing", folder / "export"
-    with backing.open("wb") as file:
-        file.truncate(SIZE)
-    export.touch()
-    daemon = subprocess.Popen(
-        [
-            "qemu-storage-daemon",
-            "--blockdev", f"driver=file,node-name=f,filename={backing},cache.direct=on",
-            "--blockdev", f"driver=blkdebug,node-name=d,image=f,inject-error.0.event=none,{rule}",
-            "--export",
-            f"type=fuse,id=e,node-name=d,mountpoint={export},writable=on,allow-other=on",
-        ]
-    )  # fmt: skip
-    try:
-        while not export.stat().st_size:
-            assert daemon.poll() is None
-            time.sleep(0.02)
-        name = run("losetup", "-f", "--show", "--direct-io=on", export).strip()
-        try:
-            yield Loop(path=Path(name), file=backing)
-        finally:
-            run("losetup", "-d", name)
-    finally:
-        daemon.terminate()
-        daemon.wait(10)
-
-
-def injected(kind: str, errno_: int, *, once: bool) -> str:
-    """One error in the sector at 21 MiB."""
-    values = {"iotype": kind, "sector": 21 * MIB // 512, "errno": errno_}
-    rules = [f"inject-error.0.{name}={value}" for name, value in values.items()]
-    return ",".join([*rules, f"inject-error.0.once={'on' if once else 'off'}"])
-
-
-INJECTED = [
-    ("write", errno.EIO, False, "does not take what is written at byte 22020096"),
-    ("write", errno.ENOSPC, False, "shrank: it takes nothing more at byte 22020096"),
-    ("read", errno.EIO, False, "cannot be read: byte 22020096, partition 1, sources/file21.bin"),
-    ("write", errno.EIO, True, None),
-    ("read", errno.EIO, True, None),
-]
-
-
-@pytest.mark.parametrize(("kind", "number", "once", "says"), INJECTED)
-def test_faults_of_qemus_own(
-    tmp_path: Path, care: Care, kind: str, number: int, once: bool, says: str | None
-) -> None:
-    image = small_image(32 * MIB, until=30 * MIB)
-    with blkdebug(tmp_path, injected(kind, number, once=once)) as stick:
-        here = machine(stick)
-        disk = disk_of(here, stick)
-        [result] = Job(here, replace(care, stamps=0)).write(image, (disk,), Request())
-    if says is None:
-        assert result.failure is None
-        assert holds(stick.file, image)
-    else:
-        assert result.failure is not None
-        assert says in result.failure.message
-        assert unfinished(stick.file.read_bytes()[:512])
 
 
 def test_a_raw_image_with_its_own_tables(tmp_path: Path, stick: Loop, care: Care) -> None:
