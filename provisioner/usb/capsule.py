@@ -14,7 +14,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import FailedError, HostError
@@ -47,7 +47,6 @@ class Capsule:
     spans: tuple[Span, ...]
     digest: str
     expired: bool = False
-    title: str = field(default="", compare=False)
 
     def holds(self, offset: int, length: int) -> bool:
         """Whether a write there can be undone."""
@@ -112,7 +111,6 @@ class Capsule:
         members = {
             "name": self.name,
             "proof": self.proof,
-            "title": self.title,
             "size": self.size,
             "spans": self.spans,
             "digest": self.digest,
@@ -168,7 +166,6 @@ def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Ca
             folder=folder,
             name=name,
             proof=disk.proof,
-            title=disk.title,
             size=disk.size,
             spans=spans,
             digest=digest.hexdigest(),
@@ -215,7 +212,6 @@ def load(folder: Path) -> Capsule | None:
             folder=folder,
             name=str(members["name"]),
             proof=str(members["proof"]),
-            title=str(members["title"]),
             size=int(members["size"]),
             spans=tuple((int(offset), int(length)) for offset, length in members["spans"]),
             digest=str(members["digest"]),

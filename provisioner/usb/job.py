@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provisioner.errors import FailedError, InterruptedByUser, ProvisionerError
@@ -31,7 +31,7 @@ from provisioner.usb.machine import Machine
 from provisioner.usb.probe import Capacity, Probed
 from provisioner.usb.spans import MIB, SECTOR, Span
 from provisioner.usb.stream import Stream
-from provisioner.usb.verify import Fault, Finding, Verified, told, verify
+from provisioner.usb.verify import Fault, Verified, told, verify
 from provisioner.usb.write import Range, Target, device_error, write_stream
 
 Progress = Callable[[str, int, int], None]
@@ -61,7 +61,7 @@ class Result:
     verified: Verified | None = None
     undone: bool = False
     failure: ProvisionerError | None = None
-    changed: bool = field(default=False)
+    changed: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -69,7 +69,6 @@ class _Stick:
     target: Target
     chosen: Chosen
     result: Result
-    request: Request
     spans: tuple[Span, ...]
 
 
@@ -132,7 +131,6 @@ class Job:
             target=target,
             chosen=meant,
             result=Result(disk=disk),
-            request=request,
             spans=capsules.wanted_spans(
                 disk,
                 ((0, WIPED), (disk.size - WIPED, WIPED), *stamps),
@@ -233,17 +231,10 @@ class Job:
         marker = capsule.marker(os.urandom(8).hex()) if capsule is not None else bytes(SECTOR)
         if mark(stick.target.device, marker) is False:
             findings = tuple(
-                Finding(fault=Fault.DROPPED, offset=f.offset, length=f.length, place=f.place)
-                if f.fault is Fault.FLASH
-                else f
-                for f in verified.findings
+                replace(finding, fault=Fault.DROPPED) if finding.fault is Fault.FLASH else finding
+                for finding in verified.findings
             )
-            return Verified(
-                size=verified.size,
-                ranges=verified.ranges,
-                differing=verified.differing,
-                findings=findings,
-            )
+            return replace(verified, findings=findings)
         return verified
 
     def _same(self, stick: _Stick) -> None:
