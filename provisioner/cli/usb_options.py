@@ -51,8 +51,8 @@ def target_options(parser: argparse.ArgumentParser, *, several: bool, writes: bo
     target = parser.add_argument(
         "--to",
         metavar="ID",
-        action="append",
-        default=[],
+        action="append" if several else "store",
+        default=[] if several else None,
         help="the stick, by an id or the serial that `usb list` shows"
         + ("; several are written at once" if several else ""),
     )

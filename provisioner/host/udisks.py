@@ -1,7 +1,7 @@
 """UDisks2, which opens and unmounts disks for people without root where polkit lets them.
 
 The only door to jeepney. Interface: udisks' own D-Bus reference (Manager.ResolveDevice,
-Block.OpenDevice and Rescan since 2.7.3, Filesystem.Unmount).
+Block.OpenDevice since 2.7.3, Filesystem.Unmount).
 """
 
 from __future__ import annotations
@@ -46,10 +46,6 @@ class Udisks:
     def unmount(self, node: str) -> None:
         """A partition, or a disk with a file system of its own."""
         self._call(self._object(node), "Filesystem", "Unmount", "a{sv}", ({},))
-
-    def rescan(self, node: str) -> None:
-        """Makes the kernel read the partition table again."""
-        self._call(self._object(node), "Block", "Rescan", "a{sv}", ({},))
 
     def _object(self, node: str) -> str:
         specification = {"path": ("s", node)}

@@ -13,7 +13,8 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from provisioner.errors import FailedError, HostError
@@ -46,7 +47,6 @@ class Capsule:
     spans: tuple[Span, ...]
     digest: str
     expired: bool = False
-    title: str = field(default="", compare=False)
 
     def holds(self, offset: int, length: int) -> bool:
         """Whether a write there can be undone."""
@@ -111,7 +111,6 @@ class Capsule:
         members = {
             "name": self.name,
             "proof": self.proof,
-            "title": self.title,
             "size": self.size,
             "spans": self.spans,
             "digest": self.digest,
@@ -148,7 +147,9 @@ def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Ca
     """Makes a capsule below the state folder, or takes the one that an interrupted write of this
     stick left, as long as it holds what is needed. GateError where it cannot be kept: then nothing
     may be written."""
-    old = find(device, disk, state)
+    old = None
+    with suppress(OSError):  # told below, where all of it is read
+        old = find(device, disk, state)
     if old is not None and all(covers(old.spans, *span) for span in spans):
         return old
     name = secrets.token_hex(8)
@@ -165,7 +166,6 @@ def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Ca
             folder=folder,
             name=name,
             proof=disk.proof,
-            title=disk.title,
             size=disk.size,
             spans=spans,
             digest=digest.hexdigest(),
@@ -212,7 +212,6 @@ def load(folder: Path) -> Capsule | None:
             folder=folder,
             name=str(members["name"]),
             proof=str(members["proof"]),
-            title=str(members["title"]),
             size=int(members["size"]),
             spans=tuple((int(offset), int(length)) for offset, length in members["spans"]),
             digest=str(members["digest"]),

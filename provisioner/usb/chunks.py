@@ -10,6 +10,7 @@ import hashlib
 import mmap
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -20,6 +21,9 @@ from provisioner.usb.stream import Stream
 
 HEAD = MIB
 """What is written last."""
+
+STEP = 512 * 1024
+"""Copied at a time: meanwhile no thread of ours can give its device the next chunk."""
 
 
 class Buffers:
@@ -84,12 +88,13 @@ def chunks(stream: Stream, buffers: Buffers) -> Iterator[Chunk]:
                     yield ready
                 if current is None:
                     current = Chunk(offset=offset, length=0, buffer=buffers.take(), buffers=buffers)
-                count = min(_room(current), len(view))
+                count = min(_room(current), len(view), STEP)
                 at = current.length
                 current.buffer[at : at + count] = view[:count]
                 current.length += count
                 offset += count
                 view = view[count:]
+                time.sleep(0)  # lets a device's thread have the interpreter
         if current is not None:
             ready, current = current, None
             yield ready

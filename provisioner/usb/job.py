@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provisioner.errors import FailedError, InterruptedByUser, ProvisionerError
@@ -21,12 +21,18 @@ from provisioner.usb import capsule as capsules
 from provisioner.usb import probe as probes
 from provisioner.usb.device import Device, write_out
 from provisioner.usb.devices import Chosen, Disk, chosen
-from provisioner.usb.gates import GateError, Request, require_all, require_same
+from provisioner.usb.gates import (
+    GateError,
+    Request,
+    opening_error,
+    require_all,
+    require_same,
+)
 from provisioner.usb.machine import Machine
 from provisioner.usb.probe import Capacity, Probed
 from provisioner.usb.spans import MIB, SECTOR, Span
 from provisioner.usb.stream import Stream
-from provisioner.usb.verify import Fault, Finding, Verified, told, verify
+from provisioner.usb.verify import Fault, Verified, told, verify
 from provisioner.usb.write import Range, Target, device_error, write_stream
 
 Progress = Callable[[str, int, int], None]
@@ -56,7 +62,7 @@ class Result:
     verified: Verified | None = None
     undone: bool = False
     failure: ProvisionerError | None = None
-    changed: bool = field(default=False)
+    changed: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -64,7 +70,6 @@ class _Stick:
     target: Target
     chosen: Chosen
     result: Result
-    request: Request
     spans: tuple[Span, ...]
 
 
@@ -127,7 +132,6 @@ class Job:
             target=target,
             chosen=meant,
             result=Result(disk=disk),
-            request=request,
             spans=capsules.wanted_spans(
                 disk,
                 ((0, WIPED), (disk.size - WIPED, WIPED), *stamps),
@@ -228,17 +232,10 @@ class Job:
         marker = capsule.marker(os.urandom(8).hex()) if capsule is not None else bytes(SECTOR)
         if mark(stick.target.device, marker) is False:
             findings = tuple(
-                Finding(fault=Fault.DROPPED, offset=f.offset, length=f.length, place=f.place)
-                if f.fault is Fault.FLASH
-                else f
-                for f in verified.findings
+                replace(finding, fault=Fault.DROPPED) if finding.fault is Fault.FLASH else finding
+                for finding in verified.findings
             )
-            return Verified(
-                size=verified.size,
-                ranges=verified.ranges,
-                differing=verified.differing,
-                findings=findings,
-            )
+            return replace(verified, findings=findings)
         return verified
 
     def _same(self, stick: _Stick) -> None:
@@ -314,8 +311,10 @@ def open_checked(machine: Machine, disk: Disk, meant: Chosen, request: Request) 
         require_same(meant, identity, now, writing=not request.reading)
         if now is not None:
             require_all(now, request, machine.kernel())
-    except BaseException:
+    except BaseException as err:
         device.close()
+        if isinstance(err, OSError):  # it went while it was asked
+            raise opening_error(err, meant) from err
         raise
     return device
 

@@ -340,7 +340,7 @@ class Faulty:
     def close(self) -> None:
         run("losetup", "-d", str(self.loop.path))
         run("umount", self._mount)
-        self._process.wait(10)
+        self._process.wait(60)
 
 
 @pytest.fixture

@@ -36,15 +36,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--undo", action="store_true", help="put back what an interrupted write kept"
     )
-    parser.add_argument(
-        "--table", choices=("mbr", "gpt"), default="mbr", help="partition table; default: mbr"
-    )
+    parser.add_argument("--table", choices=("mbr", "gpt"), default="mbr", help="partition table")
     parser.add_argument(
         "--filesystem",
         choices=("fat32", "exfat"),
         help="default: fat32 up to 32 GiB, exfat above",
     )
-    parser.add_argument("--label", default="", metavar="LABEL", help="name of the volume")
+    parser.add_argument("--label", metavar="LABEL", help="name of the volume; default: none")
     consents(parser)
 
 
@@ -68,7 +66,7 @@ def run(arguments: argparse.Namespace, session: Session, machine: Machine | None
             Path(folder),
             table=Table(arguments.table),
             filesystem=filesystem,
-            label=arguments.label,
+            label=arguments.label or "",
         )
         confirm(session, (disk,), arguments.erase, "Everything on this stick will be erased")
         job = Job(machine, care(session), progress=session.console.progress)

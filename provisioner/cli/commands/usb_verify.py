@@ -30,17 +30,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, session: Session, machine: Machine | None = None) -> int:
     """Reads both."""
-    from provisioner.errors import UsageError
     from provisioner.media.show import size_text
     from provisioner.usb.checks import verify_stick
     from provisioner.usb.job import name_of
     from provisioner.usb.verify import told
 
     machine = machine or machine_here()
-    disks = chosen_disks(session, machine, arguments.to)
-    if len(disks) > 1:
-        raise UsageError("one stick at a time is compared", hint="run it once for each")
-    [disk] = disks
+    [disk] = chosen_disks(session, machine, [arguments.to] if arguments.to else [])
     source = place(session, arguments.source)
     stream = stream_of(session, arguments, source, disk.size)
     request = request_of(arguments, needed=stream.size, reading=True)

@@ -72,7 +72,6 @@ CODES = [
      "not read back"),
     (("verify", "a.img", "--to", STICK), {}, 4, "does not hold what was written: byte 0"),
     (("verify", "a.img"), {}, 2, "none is picked for you"),
-    (("verify", "a.img", "--to", STICK, "--to", "20060413AA"), {}, 2, "one stick at a time"),
     (("probe", STICK), {}, 5, "nobody is here to confirm"),
     (("probe", STICK, "--erase", "4C530001"), {}, 0, "honest as far as"),
     (("probe", STICK, "--erase", "4C530001"), {"faults": {"real": 2**25}}, 5, "wraps around"),

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from provisioner.errors import ProvisionerError
+from provisioner.host.disk import Identity
 from provisioner.usb.capsule import unfinished
 from provisioner.usb.checks import probe_stick
 from provisioner.usb.devices import Transport, Use, UseKind
@@ -201,6 +202,13 @@ def _unplug_and_replug_another(stage: Stage) -> None:
     _swap_sticks(stage)
 
 
+def _goes_while_asked(stage: Stage) -> None:
+    def identity() -> Identity:
+        raise OSError(errno.ENXIO, "gone")
+
+    stage.target.identity = identity  # type: ignore[method-assign]
+
+
 def _no_state(stage: Stage) -> None:
     (stage.folder / "usb").write_text("a file where the folder goes")
 
@@ -327,7 +335,9 @@ GATES = (
          arrange=lambda stage: setattr(stage.machine, "open_error", errno.EBUSY),
          says="in use by something that sysfs does not show"),
     Case(name="the undo capsule cannot be kept", arrange=_no_state, says="cannot be kept"),
-    Case(name="its old contents cannot be read", arrange=_faults(read_errors={MIB: -1}),
+    Case(name="it goes while it is opened", arrange=_goes_while_asked,
+         says="it is gone"),
+    Case(name="its old contents cannot be read", arrange=_faults(read_errors={0: -1}),
          says="the stick cannot be read at byte 0"),
     Case(name="accepts writes and keeps nothing", arrange=_faults(forgets=True),
          says="accepts writes and forgets them"),
