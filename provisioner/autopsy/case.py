@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import field
-from dataclasses import dataclass
 from enum import StrEnum
 
 from provisioner.frozen import frozen
