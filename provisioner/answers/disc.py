@@ -16,6 +16,7 @@ from provisioner.tree import Bytes, Entry, File, Tree
 
 LABEL = "PROVISION"
 """Volume label. Nothing looks for it: the disc is found by its marker file."""
+ANSWER_FILE = "Autounattend.xml"
 ANSWER_TEMPLATE = "windows/autounattend.xml.j2"
 SCRIPT_TEMPLATE = "windows/scripts/first-logon.ps1.j2"
 _IDENTITY = re.compile(r"[A-Za-z0-9._-]{1,48}")
@@ -67,8 +68,11 @@ def compose(
     *,
     templates: Templates,
     identity: str | None = None,
+    stick: windows.Stick | None = None,
 ) -> AnswerDisc:
     """The answer disc of one machine. Pure: reads no medium, resolves no secret.
+
+    `stick` is given where it is no disc but an install stick for a physical PC.
 
     `identity` is unique to the machine (default: its name) and names the marker file, so that
     another machine's disc is never taken for this one. Raises ProfileError with all that
@@ -87,16 +91,16 @@ def compose(
     languages = locale.choose(profile.windows.locale, install, edition)
     virtual = profile.metal is None
     recovery = profile.windows.recovery
-    disk = (
-        layout.compute(
+    disk = None
+    if virtual:
+        disk = layout.compute(
             uefi=machine.firmware != "bios",
             disk_bytes=machine.disks[0].size.bytes,
             recovery_bytes=recovery.bytes if recovery is not None else None,
             image_bytes=edition.total_bytes,
         )
-        if virtual
-        else None
-    )
+    elif stick is not None and stick.numbers is not None:
+        disk = layout.of_unknown_size(uefi=profile.firmware != "bios")
     key = keys.choose(edition, install, profile.windows.product_key)
     autologon = logon.decide(profile.windows, server=server)
     taken = None
@@ -113,14 +117,19 @@ def compose(
         key=key,
         autologon=autologon,
         marker=marker.replace("/", "\\"),
+        stick=stick,
     )
     script = windows.script_context(
         profile, edition, autologon=autologon, steps=step_files, drivers=taken
     )
-    answer_file = serialise(templates.render(ANSWER_TEMPLATE, answers), template=ANSWER_TEMPLATE)
+    answer_file = serialise(
+        templates.render(ANSWER_TEMPLATE, answers),
+        template=ANSWER_TEMPLATE,
+        windows_pe=answers["windows_pe"],
+    )
     first_logon = templates.render(SCRIPT_TEMPLATE, script)
     entries: list[tuple[str, Entry]] = [
-        ("Autounattend.xml", File(content=(answer_file,))),
+        (ANSWER_FILE, File(content=(answer_file,))),
         (marker, File(content=(Bytes(data=f"{profile.name}\r\n".encode("ascii")),))),
         ("provision/first-logon.ps1", steps.script(first_logon.parts)),
         *((step.path, step.entry) for step in step_files),

@@ -134,5 +134,13 @@ def compute(*, uefi: bool, disk_bytes: int, recovery_bytes: int | None, image_by
     return Layout(style="GPT" if uefi else "MBR", partitions=(*before, windows, *behind))
 
 
+def of_unknown_size(*, uefi: bool) -> Layout:
+    """The layout of a PC's disk, of which nobody knows the size: Windows takes the rest.
+
+    Setup makes its recovery partition out of that by itself (windows-setup.md §3.2).
+    """
+    return compute(uefi=uefi, disk_bytes=MBR_LIMIT_MIB * MIB, recovery_bytes=None, image_bytes=0)
+
+
 def _problem(message: str, hint: str) -> ProfileError:
     return ProfileError([Problem(message=message, rule="machine.disk-size", hint=hint)])

@@ -41,6 +41,29 @@ class Account:
     password: NamedSecret
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskNumbers:
+    """As Windows PE counts: the disk Windows goes on, and the stick with its volume label."""
+
+    target: int
+    stick: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stick:
+    """What an answer file on a stick says that one on a disc does not.
+
+    `numbers` lay out and erase a disk, with a tripwire: Setup is to relabel the stick with its own
+    label first, which fails where disks are counted otherwise (windows-setup.md §3.2). `command`
+    runs in Windows PE before disks are looked at. Without `windows_pe` only later passes are there.
+    """
+
+    numbers: DiskNumbers | None = None
+    command: str | None = None
+    windows_pe: bool = True
+
+
 def is_server(edition: Edition) -> bool:
     """Whether the image is a Windows Server, with a desktop or without."""
     return edition.installation_type.casefold().startswith("server")
@@ -81,6 +104,7 @@ def answer_context(
     key: ProductKey,
     autologon: Autologon,
     marker: str,
+    stick: Stick | None = None,
 ) -> Mapping[str, Any]:
     """The variables of `windows/autounattend.xml.j2` and its passes."""
     windows, machine = profile.windows, profile.machine
@@ -89,6 +113,7 @@ def answer_context(
     encrypt = windows.device_encryption
     bypass = windows.hardware_checks == "bypass" and windows.product == "windows-11"
     own = isinstance(key.setup_key, NamedSecret)
+    numbers = stick.numbers if stick is not None else None
     return {
         "architecture": edition.architecture,
         "setup_language": languages.setup,
@@ -97,9 +122,15 @@ def answer_context(
         "system_locale": languages.system_locale,
         "keyboards": languages.keyboards,
         "time_zone": windows.locale.timezone.windows_id,
+        "windows_pe": stick is None or stick.windows_pe,
         "layout": layout,
+        "disk_id": numbers.target if numbers is not None else 0,
+        "tripwire": numbers,
         "image_index": edition.index,
-        "setup_commands": [_lab_config(value) for value in LAB_CONFIG] if bypass else [],
+        "setup_commands": [
+            *([_lab_config(value) for value in LAB_CONFIG] if bypass else []),
+            *([stick.command] if stick is not None and stick.command else []),
+        ],
         "own_setup_key": key.setup_key if own else None,
         "setup_key": None if own else key.setup_key,
         "activation_key": key.activation,

@@ -22,6 +22,7 @@ COMMANDS = (
     "inspect",
     "library",
     "iso",
+    "usb",
     "check",
     "lint",
     "plan",

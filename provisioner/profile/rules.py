@@ -222,6 +222,10 @@ RULES = (
     Rule(_somebody_can_log_on, ("windows.users", "windows.administrator.password")),
     Rule(hardware.machine_or_metal, ("machine", "metal")),
     Rule(hardware.metal_drivers, ("metal", "media.drivers")),
+    Rule(
+        hardware.metal_disk,
+        ("metal.disk", "metal.wipe", "metal.answers"),
+    ),
     Rule(hardware.ready, ("machine.ready.when", "media.drivers", "windows.architecture")),
     Rule(hardware.virtio_disks, ("machine.disks.bus", "media.drivers", "windows.architecture")),
     Rule(

@@ -45,9 +45,7 @@ def wim(tree: Path, path: Path, *options: str) -> Path:
 def slices(path: Path, *cuts: int) -> tuple[Slice, ...]:
     """The file in pieces, as a disc may have it."""
     places = [0, *cuts, path.stat().st_size]
-    return tuple(
-        Slice(image=path, offset=a, length=b - a) for a, b in pairwise(places)
-    )
+    return tuple(Slice(image=path, offset=a, length=b - a) for a, b in pairwise(places))
 
 
 def written(path: Path, folder: Path, *, limit: int = SMALL, cuts: tuple[int, ...] = ()) -> Path:
