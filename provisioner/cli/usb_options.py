@@ -185,10 +185,11 @@ def members(plan: StickPlan, stream: StickStream) -> dict[str, object]:
 
 def prove(session: Session, stick: Path) -> None:
     """The boot proof of an image or a device, told as it went; FailedError where it fails."""
+    from provisioner.host.probe import probe_kvm
     from provisioner.usb.boot_test import boot_test
 
     session.console.say("starting it under QEMU, read-only")
-    proof = boot_test(stick)
+    proof = boot_test(stick, kvm=probe_kvm(session.environment.cache).kvm)
     session.console.say(proof.describe())
     members = {"entry": proof.entry, "said": proof.said, "seconds": round(proof.seconds, 1)}
     session.console.event("boot-proof", members)

@@ -51,25 +51,34 @@ class BootProof:
 
 
 def boot_test(
-    stick: Path, *, qemu: str = QEMU, firmware: Path = _DESCRIPTORS, within: float = STARTS_WITHIN
+    stick: Path,
+    *,
+    kvm: bool,
+    qemu: str = QEMU,
+    firmware: Path = _DESCRIPTORS,
+    within: float = STARTS_WITHIN,
 ) -> BootProof:
     """Starts the image or device at `stick`; returns when its loader is known to run.
 
-    HostError where QEMU or firmware is not installed, FailedError where it does not start.
+    `kvm` is what `host.probe` found out. HostError where QEMU or firmware is not installed,
+    FailedError where it does not start.
     """
     with tempfile.TemporaryDirectory(prefix="provisioner-boot-") as folder:
         (Path(folder) / _SERIAL).touch()
-        with _running(_argv(stick, Path(folder), qemu, firmware), Path(folder)) as process:
+        with _running(
+            [qemu, *_argv(stick, Path(folder), firmware, kvm=kvm)], Path(folder)
+        ) as process:
             return _watch(process, Path(folder), within)
 
 
-def _argv(stick: Path, folder: Path, qemu: str, descriptors: Path) -> list[str]:
+def _argv(stick: Path, folder: Path, descriptors: Path, *, kvm: bool) -> list[str]:
     code, variables = _firmware(descriptors)
     shutil.copy(variables, folder / "variables.fd")
     # `file=` ends at a comma, which QEMU wants doubled.
     name = str(stick).replace(",", ",,")
     return [
-        *(qemu, "-machine", "q35,accel=kvm:tcg", "-cpu", "max", "-m", str(MEMORY_MIB)),
+        *("-machine", "q35", "-accel", "kvm" if kvm else "tcg"),
+        *("-cpu", "max", "-m", str(MEMORY_MIB)),
         *("-nodefaults", "-display", "none", "-vga", "std", "-nic", "none"),
         *("-serial", f"file:{folder / _SERIAL}"),
         *("-drive", f"if=pflash,format=raw,readonly=on,file={code}"),
