@@ -114,15 +114,15 @@ def stick_answers(
 
 
 def wanted(metal: Metal) -> str:
-    """The choice of the disk in words: `serial S4EVNX0R, nvme, 500 GB`."""
+    """The choice of the disk in words: `the disk with serial S4EVNX0R, bus nvme`."""
     if not isinstance(metal.disk, DiskChoice):
         return "the only disk beside the stick"
     choice = metal.disk
     said = [
         f"serial {choice.serial}" if choice.serial else "",
         f"model {choice.model}" if choice.model else "",
-        choice.bus or "",
-        str(choice.size) if choice.size else "",
+        f"bus {choice.bus}" if choice.bus else "",
+        f"size {choice.size}" if choice.size else "",
     ]
     return "the disk with " + ", ".join(part for part in said if part)
 
