@@ -16,7 +16,7 @@ from typing import Any
 from provisioner.answers.disc import ANSWER_FILE, AnswerDisc, compose
 from provisioner.answers.drivers import IN_SETUP
 from provisioner.answers.windows import DiskNumbers, Stick
-from provisioner.errors import MediaError, Problem, ProfileError, RefusedError
+from provisioner.errors import MediaError, Problem, RefusedError
 from provisioner.media.editions import resolve_edition
 from provisioner.media.facts import MediaFacts
 from provisioner.media.wim import read_header
@@ -62,8 +62,8 @@ def stick_answers(
 ) -> StickAnswers:
     """The files of the profile for a stick with this volume label.
 
-    Raises RefusedError for a profile that is no physical PC's, ProfileError for folders of drivers
-    that are none, MediaError where Windows PE on the medium lacks what choosing the disk needs.
+    Raises RefusedError for a profile that is no physical PC's, MediaError for folders of drivers
+    that are none and where Windows PE on the medium lacks what choosing the disk needs.
     """
     metal = profile.metal
     if metal is None:
@@ -228,14 +228,9 @@ def _drivers(metal: Metal) -> Iterator[tuple[str, Entry]]:
         taken.add(name.casefold())
         files = sorted(_files(folder))
         if not any(path.suffix.casefold() == ".inf" for path in files):
-            raise ProfileError(
-                [
-                    Problem(
-                        message=f"{folder} is no folder with drivers: there is no INF file in it",
-                        rule="metal.drivers",
-                        hint="unpack the vendor's package, and name the folder with its .inf files",
-                    )
-                ]
+            raise MediaError(
+                f"{folder} is no folder with drivers: there is no INF file in it",
+                hint="unpack the vendor's package, and name the folder with its .inf files",
             )
         for path in files:
             status = path.stat()
