@@ -17,8 +17,8 @@ class DiskChoice(ProfileModel):
     """Which disk of the PC Windows goes on: all that is said here must hold, for one disk alone."""
 
     serial: DiskText | None = None
-    """Serial number, as on its sticker. Needs a boot.wim that can tell serial numbers; `usb plan`
-    says whether yours can."""
+    """Serial number as Windows tells it; for NVMe disks usually that of the sticker. Needs a disc
+    whose Windows PE can tell serial numbers; `usb plan` says whether yours can."""
     model: DiskText | None = None
     """The beginning of its model, as Windows and `diskpart` name it: `Samsung SSD 970`."""
     bus: Literal["nvme", "sata", "sas", "raid", "usb"] | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.cli.completion import completes, files
 from provisioner.cli.iso_options import output, place, refuse_existing
-from provisioner.cli.usb_options import members, planned, prove, source, stick_options, tell
+from provisioner.cli.usb_making import members, planned, prove, source, stick_options, tell
 
 if TYPE_CHECKING:
     from provisioner.cli.session import Session

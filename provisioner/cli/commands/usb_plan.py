@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from provisioner.cli.usb_options import (
+from provisioner.cli.usb_making import (
     members,
     planned,
     prove_composed,
