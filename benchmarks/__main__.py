@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import commands, discs, inspecting, main_job, many
+from benchmarks import commands, discs, inspecting, main_job, many, usb
 from benchmarks.measure import Row
 from benchmarks.workshop import Workshop, opened
 
@@ -15,6 +15,7 @@ ALL: dict[str, Callable[[Workshop], Iterator[Row]]] = {
     "discs": discs.rows,
     "many": many.rows,
     "inspecting": inspecting.rows,
+    "usb": usb.rows,
     "main-job": main_job.rows,
 }
 

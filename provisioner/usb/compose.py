@@ -24,6 +24,8 @@ from provisioner.usb.stream import Place
 from provisioner.usb.tables import Ids, Span, Table
 
 BLOCK = 4 << 20
+_LONG = 256 << 10
+"""Shorter pieces are put together."""
 SLACK = 32 << 20
 """Room left in an image that is made as small as may be: Setup's tools write a little."""
 STICK = Rules(
@@ -97,33 +99,26 @@ class StickStream:
         return self._span
 
     def blocks(self) -> Iterator[tuple[int, bytes | memoryview]]:
-        """See `Stream.blocks`; blocks begin at multiples of 4 MiB where nothing was skipped."""
+        """See `Stream.blocks`. Long pieces of files go through as they were read."""
         self._unchanged()
-        block = bytearray(BLOCK)
-        view = memoryview(block)
-        start = filled = 0
+        gathered = bytearray()
+        start = 0
         for offset, data in self._pieces():
-            if offset != start + filled:
-                if filled:
-                    yield start, view[:filled]
-                    block = bytearray(BLOCK)
-                    view = memoryview(block)
-                start, filled = offset, 0
-            rest = memoryview(data)
-            while rest:
-                room = BLOCK - start % BLOCK - filled
-                count = min(room, len(rest))
-                view[filled : filled + count] = rest[:count]
-                filled += count
-                rest = rest[count:]
-                if count == room:
-                    yield start, view[:filled]
-                    # A block of its own each time: whoever writes may still hold the last one.
-                    block = bytearray(BLOCK)
-                    view = memoryview(block)
-                    start, filled = start + filled, 0
-        if filled:
-            yield start, view[:filled]
+            end = start + len(gathered)
+            if gathered and (offset != end or len(gathered) + len(data) > BLOCK):
+                # Whole sectors only; the rest waits for what follows it, which never is a gap.
+                whole = len(gathered) // tables.SECTOR * tables.SECTOR
+                yield start, bytes(memoryview(gathered)[:whole])
+                del gathered[:whole]
+                start += whole
+            if not gathered:
+                start = offset
+                if len(data) >= _LONG and len(data) % tables.SECTOR == 0:
+                    yield offset, data
+                    continue
+            gathered += data
+        if gathered:
+            yield start, bytes(gathered)
         self._unchanged()
 
     def place(self, offset: int) -> Place:
