@@ -35,7 +35,9 @@ def rows(workshop: Workshop) -> Iterator[Row]:
         workshop.ours("usb", "image", str(disc), str(image), "--force"),
         ["dd", f"if={image}", f"of={copy}", "bs=4M", "oflag=direct", "conv=fsync,sparse"],
     )
-    yield _row("512 MiB into a file", "usb image", ours, "dd bs=4M oflag=direct conv=sparse", theirs)
+    yield _row(
+        "512 MiB into a file", "usb image", ours, "dd bs=4M oflag=direct conv=sparse", theirs
+    )
     copy.unlink()
     length = image.stat().st_size
     with copy.open("wb") as file:
