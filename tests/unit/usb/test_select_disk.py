@@ -123,6 +123,16 @@ def test_the_batch_file_parses(tmp_path: Path, disk: object) -> None:
     assert text.isascii() and max(map(len, text.splitlines())) < 2000
 
 
+@pytest.mark.soak
+def test_inside_an_installed_windows_nothing_happens(pe: WindowsPE, tmp_path: Path) -> None:
+    pe.mark.unlink()
+    try:
+        done = pe.run(stick(tmp_path, "only"), (NVME, STICK))
+    finally:
+        pe.mark.touch()
+    assert (done.code, done.rebooted, done.allowed, done.answers) == (0, False, False, "asks")
+
+
 def broken(source: bytes) -> list[bytes]:
     """What the grammar makes no sense of."""
     found = []

@@ -162,6 +162,8 @@ class WindowsPE:
         self.fakes.mkdir()
         # Without its server staying: nothing of it is left when the tests are done.
         self._run(["cmd", "/c", "exit"])
+        self.mark = self.prefix / "drive_c/windows/system32/wpeutil.exe"
+        self.mark.touch()
 
     def run(
         self, stick: Path, disks: Sequence[FakeDisk], *arguments: int, language: str = "en"
@@ -176,6 +178,7 @@ class WindowsPE:
             link.unlink(missing_ok=True)
             link.symlink_to(target)
         allowed = self.prefix / "drive_c/provision.ok"
+        allowed.unlink(missing_ok=True)
         numbers = [str(number) for number in arguments]
         done = self._run(["cmd", "/d", "/c", r"E:\provision\disk\select-disk.cmd", *numbers])
         log = self.fakes / "drivers.log"
