@@ -18,11 +18,11 @@ from provisioner.media.walk import Node
 from provisioner.media.window import Extents, Window, joined, opened
 from provisioner.tree import Directory, Entry, File, HostFile, Slice, Tree
 from provisioner.usb.fat32 import LARGEST_FILE
+from provisioner.usb.fat32_names import EARLIEST
 from provisioner.usb.split import PART_BYTES, Part, part_name, split
 
 _LOADER = re.compile(r"efi/boot/boot(x64|aa64|ia32)\.efi", re.IGNORECASE)
 _INSTALL = re.compile(r"sources/install\d*\.(wim|esd|swm)", re.IGNORECASE)
-_EARLIEST = 315_532_800
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +132,7 @@ def _respelled(path: str, spelled: Mapping[str, str]) -> str:
 
 def _entries(facts: MediaFacts, nodes: Mapping[str, Node]) -> Iterable[tuple[str, Entry]]:
     for path, node in nodes.items():
-        modified = None if node.modified is None else max(node.modified, _EARLIEST)
+        modified = None if node.modified is None else max(node.modified, EARLIEST)
         if node.directory:
             yield path, Directory(modified=modified)
         elif path in facts.files:

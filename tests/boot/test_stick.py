@@ -34,6 +34,10 @@ metal:
 """
 
 
+COUNTED = "1-0"
+"""Disk and stick as the stand-in counts them: by the PCI addresses of their controllers."""
+
+
 @dataclass(frozen=True)
 class Desk:
     """A folder with profiles and images, and the program."""
@@ -127,12 +131,12 @@ def test_the_standin_installs_itself_from_the_stick(desk: Desk, table: str) -> N
     """
     image = desk.image("--profile", "laptop.yaml", "--table", table, "--part-size", "16 MiB")
     volume = f"{image}@@1M"
-    found = _choose(desk, volume)
+    _choose(desk, volume, COUNTED)
     with machine(discs=[], stick=image, disk_bus="sata") as running:
         running.wait_for("stand-in for Windows Setup: setup is done", seconds=900)
         running.wait_for(r"idle, nobody reports ready|\"ready\"", seconds=600)
         report = running.report()
-    target, stick = (int(part) for part in found.split("-"))
+    target, stick = (int(part) for part in COUNTED.split("-"))
     assert report["answer_file"]["path"].endswith(":\\Autounattend.xml")
     assert report["relabelled"] == [{"disk_id": stick, "partition_id": 1, "label": _label(volume)}]
     assert report["install_to"]["disk_id"] == target
@@ -146,11 +150,25 @@ def test_the_standin_installs_itself_from_the_stick(desk: Desk, table: str) -> N
     assert any("select-disk.cmd" in command for command in report["windows_pe_commands"])
 
 
-def _choose(desk: Desk, volume: str) -> str:
-    """Runs the script of the stick in Wine, and puts what it chose onto the stick.
+@pytest.mark.boot
+@pytest.mark.soak
+@pytest.mark.timeout(1800)
+def test_the_tripwire(desk: Desk) -> None:
+    """Answers for disks that are counted otherwise: Setup stops, and nothing is erased."""
+    image = desk.image("--profile", "laptop.yaml")
+    wrong = "-".join(reversed(COUNTED.split("-")))
+    _choose(desk, f"{image}@@1M", wrong)
+    with machine(discs=[], stick=image, disk_bus="sata") as running:
+        running.wait_for("FAILED stand-in for Windows Setup, disks: ModifyPartition", seconds=900)
+        report = running.report()
+        size = (running.folder / "disk.qcow2").stat().st_size
+    assert "has no partition 1" in report["failure"]["message"]
+    assert "disks" not in report and size < 1 << 20
 
-    Disks are numbered as the stand-in numbers them: the stick's controller comes last.
-    """
+
+def _choose(desk: Desk, volume: str, number: str) -> None:
+    """Runs the script of the stick in Wine for both orders of the disks, and puts answers for one
+    of them onto the stick."""
     root = desk.folder / "root"
     root.mkdir()
     for path in ("provision", "Autounattend.xml", "$WinPEDriver$"):
@@ -161,22 +179,17 @@ def _choose(desk: Desk, volume: str) -> str:
         FakeDisk(model="QEMU QEMU HARDDISK", bus="USB", gib=0, volume=_label(volume)),
     )
     pe = WindowsPE(desk.folder / "pe")
-    for number in ("0-1", "1-0"):
-        order = disks if number == "0-1" else disks[::-1]
+    for found in ("0-1", "1-0"):
+        order = disks if found == "0-1" else disks[::-1]
         asks = (root / "provision/disk/ask.xml").read_text()
         (root / "Autounattend.xml").write_text(asks)
         done = pe.run(root, order)
         assert done.rebooted and not done.allowed, done
         assert "<DiskConfiguration>" in done.answers and "<DiskConfiguration>" not in asks
-        assert f"<DiskID>{number[0]}</DiskID>\n          <WillWipeDisk>true" in done.answers
+        assert f"<DiskID>{found[0]}</DiskID>\n          <WillWipeDisk>true" in done.answers
     shutil.rmtree(desk.folder / "pe")
-    number = STANDIN_ORDER
     chosen = root / f"provision/disk/{number}.xml"
     subprocess.run(["mcopy", "-o", "-i", volume, str(chosen), "::/Autounattend.xml"], check=True)
-    return number
-
-
-STANDIN_ORDER = "0-1"
 
 
 def _label(volume: str) -> str:
