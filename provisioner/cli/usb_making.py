@@ -151,18 +151,17 @@ def _no_secret(slot: SecretSlot) -> str:
 
 def tell(session: Session, plan: StickPlan, stream: StickStream) -> None:
     """The lines about the stick, as results, and what is worth a warning."""
-    from provisioner.media.show import shown, size_text
+    from provisioner.media.show import Field, lines, shown, size_text
 
     console = session.console
     console.problems(plan.problems)
     for note in plan.notes:
         console.warn(shown(note))
     facts = plan.media.facts
-    console.result(f"{facts.path.name}: {facts.label}, {size_text(facts.fingerprint.size)}")
-    lines = list(plan.facts(stream))
-    width = max(len(name) for name, _ in lines)
-    for name, text in lines:
-        console.result(f"  {name:<{width}}  {shown(text)}")
+    title, size = f"{facts.path.name}: {facts.label}", size_text(facts.fingerprint.size)
+    fields = [Field(label=name, texts=(shown(text),)) for name, text in plan.facts(stream)]
+    for line in lines(shown(title), size, fields, width=console.width or 1000):
+        console.result(line)
 
 
 def members(plan: StickPlan, stream: StickStream) -> dict[str, object]:

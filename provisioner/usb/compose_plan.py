@@ -60,7 +60,7 @@ class StickPlan:
         yield "will become", f"{volume}, {files:,} files, {size_text(stream.used)} to write"
         yield "install image", self.media.install
         for number, part in enumerate(self.media.parts, start=1):
-            yield f"  part {number}", f"{size_text(part.size)}, {part.resources:,} resources"
+            yield f"part {number}", f"{size_text(part.size)}, {part.resources:,} resources"
         if self.answers is None:
             yield "answers", "none; Setup asks everything"
         else:
