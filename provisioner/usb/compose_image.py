@@ -80,10 +80,10 @@ class _Writer:
 
     def _put(self, data: memoryview, offset: int) -> None:
         if data and self._direct:
-            self._aligned[: len(data)] = bytes(data)
             try:
-                with memoryview(self._aligned) as view:
-                    write_all(self._target, view[: len(data)], offset)
+                with memoryview(self._aligned) as whole, whole[: len(data)] as part:
+                    part[:] = data
+                    write_all(self._target, part, offset)
                 return
             except OSError as err:
                 if err.errno != errno.EINVAL:
