@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from provisioner.usb.compose import Form, StickStream
 from provisioner.usb.stream import Stream
 
 PARTITION = 1 << 20
@@ -90,6 +89,3 @@ def with_folders(files: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
         for parent in list(Path(path).parents)[:-1]:
             found[str(parent)] = None
     return found
-
-
-__all__ = ["EPOCH", "Form", "StickStream", "checked", "extracted", "with_folders", "written"]
