@@ -42,7 +42,7 @@ golden: $(TEST_SETUP) ## rewrite golden files and generated papers; read the dif
 	$(VENV)/python -m tools.manpage
 
 soak: $(TEST_SETUP) ## the long tests: kill -9 at twenty points of a real run
-	$(VENV)/python -m pytest tests/boot tests/standin tests/integration -m soak --timeout 7200
+	$(VENV)/python -m pytest tests/boot tests/standin tests/integration tests/unit/usb -m soak --timeout 7200
 
 fuzz: $(TEST_SETUP) ## ten minutes of damaged discs, images, profiles and answer files
 	$(VENV)/python -m tests.fuzz --seconds 600 --seed 1

@@ -14,6 +14,7 @@ from benchmarks import (
     linting,
     main_job,
     many,
+    usb,
     usb_device,
     watching,
 )
@@ -28,6 +29,7 @@ ALL: dict[str, Callable[[Workshop], Iterator[Row]]] = {
     "linting": linting.rows,
     "iso": iso.rows,
     "usb-device": usb_device.rows,
+    "usb": usb.rows,
     "main-job": main_job.rows,
     "watching": watching.rows,
 }

@@ -113,6 +113,7 @@ def compose(
     devices: Sequence[str] = (),
     supplied: Supplied = NOTHING,
     identity: str | None = None,
+    stick: windows.Stick | None = None,
 ) -> AnswerDisc:
     """The answer disc of one machine. Pure: reads no medium, resolves no secret.
 
@@ -121,6 +122,7 @@ def compose(
     (default: its name) and names the marker file, so that another machine's disc is never taken
     for this one. Raises ProfileError with all that contradicts the medium in one area, MediaError
     where the driver disc lacks something, TemplateError where a (user's) template is wrong.
+    `stick` is given where it is no disc but an install stick for a physical PC.
     """
     identity = profile.name if identity is None else identity
     if not _IDENTITY.fullmatch(identity):
@@ -140,6 +142,8 @@ def compose(
     server = windows.is_server(edition)
     languages = locale.choose(profile.windows.locale, install, edition)
     disk, data_disks = layout.decide(profile, image_bytes=edition.total_bytes)
+    if stick is not None and stick.numbers is not None:
+        disk = layout.of_unknown_size(profile, number=stick.numbers.target)
     key = keys.choose(edition, install, profile.windows.product_key)
     autologon = logon.decide(profile.windows, server=server)
     networking = network.decide(profile)
@@ -155,8 +159,13 @@ def compose(
         autologon=autologon,
         network=networking,
         marker=marker.replace("/", "\\"),
+        stick=stick,
     )
-    answer_file = serialise(templates.render(ANSWER_TEMPLATE, answers), template=ANSWER_TEMPLATE)
+    answer_file = serialise(
+        templates.render(ANSWER_TEMPLATE, answers),
+        template=ANSWER_TEMPLATE,
+        windows_pe=answers["windows_pe"],
+    )
     when = windows.ready_when(profile, agent=taken is not None and taken.agent)
     first_logon = (
         old.entries(

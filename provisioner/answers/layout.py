@@ -13,6 +13,7 @@ from provisioner.errors import Problem, ProfileError
 from provisioner.frozen import frozen
 from provisioner.profile import disks
 from provisioner.profile.disk_rules import DEFAULT_SIZES
+from provisioner.profile.metal import Disk
 from provisioner.profile.model import Profile
 from provisioner.profile.units import Size
 
@@ -109,9 +110,12 @@ def decide(profile: Profile, *, image_bytes: int) -> tuple[Layout | None, tuple[
     )
 
 
-def _metal(disk: disks.WindowsDisk | None, *, uefi: bool) -> Layout | None:
-    """A disk of unknown size: Windows takes the rest, and Setup a recovery partition from it."""
-    if disk is None:
+def _metal(disk: Disk | None, *, uefi: bool) -> Layout | None:
+    """A disk of unknown size: Windows takes the rest, and Setup a recovery partition from it.
+
+    One that is found out on the PC has no layout yet; `of_unknown_size` gives it its number.
+    """
+    if not isinstance(disk, disks.WindowsDisk):
         return None
     if disk.policy == "keep":
         return Layout(
@@ -271,6 +275,17 @@ def _require_room(layout: Layout, *, disk_bytes: int, image_bytes: int) -> None:
             f"a partition of {max(size, 0)} MiB for Windows, which needs {needed} MiB",
             "make it, or the disk, larger",
         )
+
+
+def of_unknown_size(profile: Profile, *, number: int) -> Layout:
+    """The layout of a PC's disk, of which nobody knows the size: Windows takes the rest.
+
+    Setup makes its recovery partition out of that by itself (windows-setup.md §3.2).
+    """
+    uefi = profile.firmware != "bios"
+    return arrange(
+        standard(uefi=uefi, recovery_bytes=None), uefi=uefi, disk_bytes=None, number=number
+    )
 
 
 def _problem(message: str, hint: str) -> ProfileError:

@@ -25,8 +25,11 @@ PASSES = (
 )
 
 
-def serialise(rendered: Rendered, *, template: str) -> Text:
-    """The answer file. Raises TemplateError where Setup would stop at it or ignore it."""
+def serialise(rendered: Rendered, *, template: str, windows_pe: bool = True) -> Text:
+    """The answer file. Raises TemplateError where Setup would stop at it or ignore it.
+
+    Without `windows_pe` it is one for a place that the installed Windows reads, not Setup.
+    """
     text = rendered.text
     if not text.startswith(DECLARATION):
         # Bytes before the declaration make Setup ignore the whole file (§2.2).
@@ -36,7 +39,7 @@ def serialise(rendered: Rendered, *, template: str) -> Text:
         root = ElementTree.fromstring(text.encode("utf-8"))
     except (ElementTree.ParseError, UnicodeEncodeError) as error:
         raise TemplateError(f"template {template}: not well-formed XML: {error}") from error
-    for complaint in _complaints(root):
+    for complaint in _complaints(root, windows_pe=windows_pe):
         raise TemplateError(f"template {template}: {complaint}")
     parts = tuple(
         part.encode("ascii", "xmlcharrefreplace").decode("ascii") if isinstance(part, str) else part
@@ -45,7 +48,7 @@ def serialise(rendered: Rendered, *, template: str) -> Text:
     return Text(parts=parts, encoding="ascii", newline="\r\n")
 
 
-def _complaints(root: ElementTree.Element) -> list[str]:
+def _complaints(root: ElementTree.Element, *, windows_pe: bool) -> list[str]:
     """What Setup would not forgive: wrong skeleton, a component twice, an empty element."""
     found: list[str] = []
     if root.tag != f"{{{NAMESPACE}}}unattend":
@@ -66,7 +69,7 @@ def _complaints(root: ElementTree.Element) -> list[str]:
             names.add(key)
             if any(not element.text and not len(element) for element in component.iter()):
                 found.extend(line for child in component for line in _empty(child, str(key[0]), ""))
-    if "windowsPE" not in seen:
+    if windows_pe and "windowsPE" not in seen:
         # Without one, later passes are lost (§2.2, pbatard/rufus #1981).
         found.append("there is no windowsPE pass")
     return found

@@ -47,6 +47,29 @@ class Account:
     password: NamedSecret
 
 
+@frozen
+class DiskNumbers:
+    """As Windows PE counts: the disk Windows goes on, and the stick with its volume label."""
+
+    target: int
+    stick: int
+    label: str
+
+
+@frozen
+class Stick:
+    """What an answer file on a stick says that one on a disc does not.
+
+    `numbers` lay out and erase a disk, with a tripwire: Setup is to relabel the stick with its own
+    label first, which fails where disks are counted otherwise (windows-setup.md §3.2). `command`
+    runs in Windows PE before disks are looked at. Without `windows_pe` only later passes are there.
+    """
+
+    numbers: DiskNumbers | None = None
+    command: str | None = None
+    windows_pe: bool = True
+
+
 def is_server(edition: Edition) -> bool:
     """Whether the image is a Windows Server, with a desktop or without."""
     return edition.installation_type.casefold().startswith("server")
@@ -95,6 +118,7 @@ def answer_context(
     autologon: Autologon,
     network: NetworkSettings,
     marker: str,
+    stick: Stick | None = None,
 ) -> Mapping[str, Any]:
     """The variables of `windows/autounattend.xml.j2` and its passes."""
     windows, machine = profile.windows, profile.machine
@@ -105,6 +129,7 @@ def answer_context(
     applies = windows.install_by == "apply"
     bypass = windows.hardware_checks == "bypass" and windows.product == "windows-11"
     own = isinstance(key.setup_key, NamedSecret)
+    numbers = stick.numbers if stick is not None else None
     return {
         "architecture": edition.architecture,
         "setup_language": languages.setup,
@@ -113,8 +138,10 @@ def answer_context(
         "system_locale": languages.system_locale,
         "keyboards": languages.keyboards,
         "time_zone": windows.locale.timezone.windows_id,
+        "windows_pe": stick is None or stick.windows_pe,
         "layout": layout,
         "disks": () if applies else _disks(layout, data_disks),
+        "tripwire": numbers,
         "fallback_language": languages.fallback,
         "layered_driver": languages.layered_driver,
         "oem": oem.information(windows.oem),
@@ -126,6 +153,7 @@ def answer_context(
         else [
             *([_report_from_setup()] if reports_from_setup(profile, edition) else []),
             *([_lab_config(value) for value in LAB_CONFIG] if bypass else []),
+            *([stick.command] if stick is not None and stick.command else []),
         ],
         "own_setup_key": key.setup_key if own else None,
         "setup_key": None if own else key.setup_key,

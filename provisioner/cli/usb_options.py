@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -198,25 +198,27 @@ def raw_stream(
 
 
 def stream_of(
-    session: Session, arguments: argparse.Namespace, source: Path, limit: int | None
+    session: Session, arguments: argparse.Namespace, source: Path, sizes: Collection[int]
 ) -> Stream:
-    """What is to stand on the stick. A Windows disc is composed anew, any other image is taken as
-    it is."""
-    if is_windows(source):
-        from importlib import import_module
+    """What is to stand on sticks of these sizes. A Windows disc is composed anew, any other image
+    is taken as it is."""
+    if not is_windows(source):
+        if arguments.profile:
+            raise UsageError(
+                f"{source.name} is no Windows disc, and only those take the answers of a profile"
+            )
+        return raw_stream(session, arguments, source, min(sizes))
+    from provisioner.cli.usb_making import planned, tell
 
-        from provisioner.errors import HostError
-
-        try:
-            composer = import_module("provisioner.usb.compose")
-        except ImportError as err:
-            raise HostError(
-                "this version does not compose sticks from Windows discs",
-                hint="copied as it is, a Windows disc boots from no stick",
-            ) from err
-        composed: Stream = composer.compose(source)
-        return composed
-    return raw_stream(session, arguments, source, limit)
+    if len(set(sizes)) > 1:
+        raise UsageError(
+            "these sticks differ in size, and the end of a stick holds its second partition table",
+            hint="write them one after the other",
+        )
+    plan, reveal, _ = planned(arguments, session)
+    stream = plan.stream(capacity=min(sizes), reveal=reveal)
+    tell(session, plan, stream)
+    return stream
 
 
 def is_windows(source: Path) -> bool:

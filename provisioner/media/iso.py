@@ -16,7 +16,7 @@ from provisioner.media.facts import Extent
 from provisioner.media.iso9660 import Iso9660, read_descriptors, read_volumes
 from provisioner.media.udf import Udf
 from provisioner.media.udf_volume import read_volume, recognised
-from provisioner.media.walk import Listing, collect
+from provisioner.media.walk import Listing, Node, collect
 from provisioner.media.window import Damaged, Unsupported, Window
 
 _README = re.compile(r"(readme(\.\w+)?|boot\.cat)$", re.IGNORECASE)
@@ -31,7 +31,8 @@ class Disc:
     where a file starts to its path, over every side; `incomplete` says that some file goes on past
     the end of the image; `readme_only` says that the ISO 9660 side
     holds a README and no more, beside a UDF volume; `declared` is the size in bytes that the volume
-    claims, 0 when it claims none; `directories` are the places of directories and file entries.
+    claims, 0 when it claims none; `directories` are the places of directories and file entries;
+    `nodes` are the files and folders of the richest side, with their dates.
     """
 
     filesystems: tuple[str, ...]
@@ -44,6 +45,7 @@ class Disc:
     readme_only: bool
     descriptors: bytes
     directories: tuple[Extent, ...]
+    nodes: Mapping[str, Node]
     remarks: tuple[str, ...]
 
 
@@ -139,6 +141,7 @@ def _read_sides(window: Window, descriptors: list[bytes], *, has_udf: bool) -> D
             for side, found in sides
             for extent in (*found.directories, *(side.entries if isinstance(side, Udf) else ()))
         ),
+        nodes=listing.nodes,
         remarks=(*listing.remarks, *remarks),
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from provisioner.errors import Severity
-from provisioner.profile.disks import Partition, Use
+from provisioner.profile.disks import Partition, Use, WindowsDisk
 from provisioner.profile.fields import Path
 from provisioner.profile.model import Profile
 from provisioner.profile.places import Finding
@@ -46,7 +46,7 @@ def partitions(profile: Profile) -> Iterator[Finding]:
 def _layouts(profile: Profile) -> Iterator[tuple[Path, Sequence[Partition], int | None]]:
     """Every layout with its path and the size of its disk in bytes; None: not known."""
     if profile.metal is not None:
-        disk = profile.metal.disk
+        disk = numbered_disk(profile)
         if disk is not None and disk.partitions is not None:
             yield ("metal", "disk", "partitions"), disk.partitions, None
         return
@@ -217,9 +217,15 @@ def _letters(profile: Profile) -> Iterator[Finding]:
             seen.add(one.letter)
 
 
+def numbered_disk(profile: Profile) -> WindowsDisk | None:
+    """The disk of a PC that is given by its number."""
+    disk = profile.metal.disk if profile.metal is not None else None
+    return disk if isinstance(disk, WindowsDisk) else None
+
+
 def metal_disk(profile: Profile) -> Iterator[Finding]:
     """A physical disk is erased, or kept, only in so many words."""
-    disk = profile.metal.disk if profile.metal is not None else None
+    disk = numbered_disk(profile)
     if disk is None:
         return
     path: Path = ("metal", "disk")
@@ -279,7 +285,7 @@ def apply(profile: Profile) -> Iterator[Finding]:
             "an answer file of your own starts no script of provisioner's",
             "leave install_by out",
         )
-    disk = profile.metal.disk if profile.metal is not None else None
+    disk = numbered_disk(profile)
     if profile.metal is not None and (disk is None or disk.policy == "keep"):
         yield _apply(
             path,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from provisioner.errors import Severity
+from provisioner.profile.disks import WindowsDisk
 from provisioner.profile.fields import Path
+from provisioner.profile.metal import DiskChoice
 from provisioner.profile.model import Profile
 from provisioner.profile.places import Finding
 
@@ -34,6 +36,52 @@ def metal_drivers(profile: Profile) -> Iterator[Finding]:
             rule="media.drivers-unused",
             severity=Severity.WARNING,
             hint="remove the key",
+        )
+
+
+def metal_disk(profile: Profile) -> Iterator[Finding]:
+    """Erasing a disk of a PC takes a disk that is named and a word that says so."""
+    metal = profile.metal
+    if metal is None:
+        return
+    if isinstance(metal.disk, WindowsDisk):
+        if metal.wipe:
+            yield Finding(
+                path=("metal", "wipe"),
+                message="a disk by number says itself whether it is erased",
+                rule="metal.wipe",
+                hint="remove `wipe`; write `policy: wipe` or `policy: keep` under `disk`",
+            )
+        return
+    if metal.wipe and metal.disk is None:
+        yield Finding(
+            path=("metal", "wipe"),
+            message="a disk may be erased, and nothing says which",
+            rule="metal.wipe",
+            hint="add `disk: {serial: ...}`, or `disk: only` for a PC with one disk",
+        )
+    if metal.disk is not None and not metal.wipe:
+        yield Finding(
+            path=("metal", "disk"),
+            message="a disk is named, and it may not be erased: Setup asks which disk to take",
+            rule="metal.wipe",
+            severity=Severity.WARNING,
+            hint="add `wipe: true`, or remove `disk`",
+        )
+    if isinstance(metal.disk, DiskChoice) and not metal.disk.model_dump(exclude_none=True):
+        yield Finding(
+            path=("metal", "disk"),
+            message="nothing is said of the disk",
+            rule="metal.disk",
+            hint="say its serial, model, size or bus, or write `disk: only`",
+        )
+    if metal.answers == "first-start" and metal.wipe:
+        yield Finding(
+            path=("metal", "answers"),
+            message="with `first-start` Setup asks which disk to take, and `wipe` means nothing",
+            rule="metal.wipe",
+            severity=Severity.WARNING,
+            hint="use `answers: setup`, or remove `disk` and `wipe`",
         )
 
 

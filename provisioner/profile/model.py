@@ -42,7 +42,7 @@ class Profile(ProfileModel):
     machine: Machine = Machine()
     """The virtual machine it runs on."""
     metal: Metal | None = None
-    """A physical PC, in place of `machine`: answer files only, for an install stick."""
+    """A physical PC, in place of `machine`: for an install stick."""
 
     @property
     def firmware(self) -> Literal["secure-boot", "uefi", "bios"]:

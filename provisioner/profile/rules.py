@@ -231,6 +231,10 @@ RULES = (
     ),
     Rule(hardware.machine_or_metal, ("machine", "metal")),
     Rule(hardware.metal_drivers, ("metal", "media.drivers")),
+    Rule(
+        hardware.metal_disk,
+        ("metal.disk", "metal.wipe", "metal.answers"),
+    ),
     Rule(hardware.ready, ("machine.ready.when", "media.drivers", "windows.architecture")),
     Rule(
         hardware.probes,

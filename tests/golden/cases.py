@@ -199,6 +199,29 @@ def cases() -> tuple[Case, ...]:
                 steps=[{"name": "hello", "cmd": "echo hello"}],
             ),
         ),
+        _other(
+            "metal-disk",
+            edition("Professional", index=6),
+            profile=_profile(
+                "metal-disk",
+                metal={
+                    "firmware": "uefi",
+                    "disk": {
+                        "serial": "S4EVNX0R",
+                        "model": "Samsung SSD 970",
+                        "bus": "nvme",
+                        "size": "500 GB",
+                    },
+                    "wipe": True,
+                    "drivers": ["/drivers/vmd"],
+                },
+            ),
+        ),
+        _other(
+            "metal-first-start",
+            edition("Professional", index=6),
+            profile=_profile("metal-first", metal={"disk": "only", "answers": "first-start"}),
+        ),
         _arm64("arm64"),
         _arm64("arm64-drivers", drivers=True, remote={"rdp": True, "winrm": "https"}),
         _server(

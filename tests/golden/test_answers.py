@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from provisioner.answers.disc import AnswerDisc, compose
 from provisioner.answers.settings import component as reference
 from provisioner.answers.settings import table
+from provisioner.profile.disks import WindowsDisk
 from provisioner.profile.model import Profile
 from provisioner.profile.steps import Condition
 from provisioner.quoting import ENCODINGS
@@ -239,7 +240,7 @@ def test_disk_layout(name: str) -> None:
     """On each disk Size xor Extend, Extend last; Windows goes on a formatted partition."""
     root = answer_xml(name)
     profile = CASES[name].profile
-    if profile.metal is not None and profile.metal.disk is None:
+    if profile.metal is not None and not isinstance(profile.metal.disk, WindowsDisk):
         for tag in ("DiskConfiguration", "InstallTo", "InstallToAvailablePartition"):
             assert not list(root.iter(f"{UNATTEND}{tag}")), "Setup has to ask"
         assert disc_of(name).layout is None

@@ -27,6 +27,12 @@ VARIANTS = ("unsigned", "prompt-only", "secure-boot", "drivers", "direct")
 
 LANG_INI = b"[Available UI Languages]\r\nen-US = 3\r\n\r\n[Fallback Languages]\r\nen-US = en-us\r\n"
 
+WINDOWS_PE_FILES = (
+    *("cmd.exe", "diskpart.exe", "drvload.exe", "wpeutil.exe", "reg.exe", "ping.exe"),
+    *("cscript.exe", "vbscript.dll", "wbem/wbemdisp.dll", "wbem/cimwin32.dll"),
+)
+"""What Setup's Windows PE is believed to have; `docs/unproven.md` lists it."""
+
 DUMMY = b"dummy of the stand-in for Windows Setup\r\n"
 
 
@@ -144,8 +150,9 @@ class Workshop:
 
     @cached_property
     def boot_wim(self) -> bytes:
-        """sources/boot.wim; its content is never used."""
-        with self._tree({"Windows/System32/standin.txt": DUMMY}) as tree:
+        """sources/boot.wim; its content is never used, only its names (facts §3.8, §10)."""
+        names = ("standin.txt", *WINDOWS_PE_FILES)
+        with self._tree({f"Windows/System32/{name}": DUMMY for name in names}) as tree:
             target = tree.with_name("boot.wim")
             wim.make_boot_wim(target, tree)
             return target.read_bytes()

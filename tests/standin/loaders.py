@@ -32,7 +32,8 @@ PROMPT = "Press any key to boot from CD or DVD..."
 """The words people know from Microsoft's media (docs/facts/windows-setup.md §2.3)."""
 PROMPT_SECONDS = 5
 
-DISC_FILE = "/sources/install.wim"
+DISC_FILE = "/sources/boot.wim"
+"""On a disc and on a stick, where install.wim may be split."""
 DISK_FOLDER = "/Windows/System32/standin"
 
 COMMAND_LINE = (

@@ -151,7 +151,7 @@ def machine(
 ) -> Iterator[Machine]:
     """Start a machine with an empty 64 GB disk; the first disc is the one to start from.
 
-    `firmware` is uefi, secure-boot or bios, `stick` an image for a USB stick, `direct` is
+    `firmware` is uefi, secure-boot or bios, `stick` an image of a USB stick, `direct` is
     (kernel, ramdisk, command line) for a direct-kernel guest. It is killed at the end.
     """
     with ExitStack() as stack:
@@ -161,7 +161,9 @@ def machine(
         argv = _arguments(folder, firmware=firmware, disk_bus=disk_bus, discs=discs)
         if stick is not None:
             argv += ["-device", "qemu-xhci", "-drive", f"if=none,id=stick,format=raw,file={stick}"]
-            argv += ["-device", "usb-storage,drive=stick,removable=on"]
+            # Without discs it is what the machine starts from, behind the disk as they would be.
+            boot = "" if discs else ",bootindex=2"
+            argv += ["-device", f"usb-storage,drive=stick,removable=on{boot}"]
         if direct:
             kernel, ramdisk, line = direct
             argv += ["-kernel", kernel, "-initrd", ramdisk, "-append", line]

@@ -1,4 +1,8 @@
-"""Sticks for physical machines: looked at, written safely, read back, given back empty."""
+"""Install sticks for physical PCs: made from a Windows disc and a profile, or from any image.
+
+What a stick will hold is decided, and refused, before anything is written. Sticks are looked at,
+written safely, read back, and given back empty.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from provisioner.cli.options import common_options
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
 
-VERBS = ("list", "write", "verify", "probe", "restore")
+VERBS = ("list", "plan", "image", "write", "verify", "probe", "restore")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

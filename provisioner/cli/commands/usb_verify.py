@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from provisioner.cli.iso_options import place
+from provisioner.cli.usb_making import stick_options
 from provisioner.cli.usb_options import (
     chosen_disks,
     machine_here,
@@ -25,6 +26,7 @@ HELP = "compare a stick with its image"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `usb verify`."""
     source_option(parser)
+    stick_options(parser, boots=False)
     target_options(parser, several=False, writes=False)
 
 
@@ -38,7 +40,7 @@ def run(arguments: argparse.Namespace, session: Session, machine: Machine | None
     machine = machine or machine_here()
     [disk] = chosen_disks(session, machine, [arguments.to] if arguments.to else [])
     source = place(session, arguments.source)
-    stream = stream_of(session, arguments, source, disk.size)
+    stream = stream_of(session, arguments, source, [disk.size])
     request = request_of(arguments, needed=stream.size, reading=True)
     verified = verify_stick(machine, disk, stream, request, session.console.progress)
     session.console.event(

@@ -8,9 +8,11 @@ back as it was.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioner.cli.iso_options import place
+from provisioner.cli.usb_making import prove, prove_composed, stick_options
 from provisioner.cli.usb_options import (
     care,
     chosen_disks,
@@ -34,6 +36,7 @@ HELP = "write an image to sticks, and read it back"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `usb write`."""
     source_option(parser)
+    stick_options(parser)
     target_options(parser, several=True)
     parser.add_argument("--no-verify", action="store_true", help="do not read the stick back")
     parser.add_argument(
@@ -55,10 +58,12 @@ def run(arguments: argparse.Namespace, session: Session, machine: Machine | None
     # What no image could change is refused before an image is unpacked for minutes.
     for disk in disks:
         require_all(disk, request_of(arguments, sources=(source,)), machine.kernel())
-    stream = stream_of(session, arguments, source, min(disk.size for disk in disks))
+    stream = stream_of(session, arguments, source, [disk.size for disk in disks])
     request = request_of(arguments, needed=stream.size, sources=(source,))
     for disk in disks:
         require_all(disk, request, machine.kernel())
+    if arguments.boot_test:
+        prove_composed(session, stream)
     confirm(session, disks, arguments.erase, "Everything on this stick will be erased")
     terms = replace(care(session), verify=not arguments.no_verify)
     if arguments.no_probe:
@@ -67,6 +72,8 @@ def run(arguments: argparse.Namespace, session: Session, machine: Machine | None
     results = job.write(stream, disks, request)
     for result in results:
         _tell(session, result, stream)
+        if arguments.boot_test and result.failure is None:
+            prove(session, Path(result.disk.node))
     failed = [result.failure for result in results if result.failure is not None]
     if len(failed) == len(results) == 1:
         raise failed[0]

@@ -23,6 +23,7 @@ from tests.standin.setup.settings_check import check_pass
 STATE_FILE = "Windows/Panther/standin-state.json"
 """How the setup phase hands its half of the report to the installed system."""
 PROGRESS = re.compile(rb"(\d+) MiB of (\d+) MiB")
+IMAGES = ("install.wim", "install.swm")
 BIOS_BOOT_CODE = Path("/grub/boot.img")
 
 
@@ -62,7 +63,7 @@ def install(
         windows_pe_commands=[command.line for command in commands],
         bypasses=list(windows_pe.bypasses(commands)),
     )
-    wim = media.root / "sources/install.wim"
+    wim, parts = image_files(media.root / "sources")
     chosen = image.select_image(
         image.read_images(wim), key=user_data.key, metadata=windows_pe.read_metadata(setup)
     )
@@ -99,6 +100,7 @@ def install(
     serial.detail(disks=report["disks_seen"])
     configuration = setup.find("DiskConfiguration") if setup else None
     plans = layout.plan_disks(configuration, disks, firmware=firmware)
+    report["relabelled"] = layout.relabelled(configuration)
     image_install = setup.find("ImageInstall") if setup else None
     plan, target = layout.install_target(image_install, plans, firmware=firmware)
     report["install_to"] = {"disk_id": plan.disk.disk_id, "partition_id": target.number}
@@ -110,8 +112,8 @@ def install(
     serial.detail(image=f"{chosen.index} {chosen.name}")
     screen.add("applying the image")
     windows = machine.partition_device(plan.disk.device, target.number)
-    _apply(wim, chosen.index, windows, serial)
-    _make_bootable(wim, chosen.index, plan, firmware=firmware)
+    _apply(wim, chosen.index, windows, parts, serial)
+    _make_bootable([str(wim), *parts], chosen.index, plan, firmware=firmware)
     report["disks"] = [_found_on_disk(each) for each in plans]
     restart = (setup.value("Restart") if setup else None) or "Restart"
     _leave_panther(windows, found, report)
@@ -199,7 +201,7 @@ def _find_media() -> tuple[tuple[Drive, ...], Drive]:
     machine.wait_for_usb_storage()
     drives = machine.mount_drives()
     for drive in drives:
-        if (drive.root / "sources/install.wim").is_file():
+        if any((drive.root / "sources" / name).is_file() for name in IMAGES):
             return drives, drive
     raise SetupStopped("no installation media found: no drive holds sources\\install.wim")
 
@@ -216,9 +218,9 @@ def _find_answers(drives: tuple[Drive, ...], media: Drive, report: dict[str, Any
     return found
 
 
-def _apply(wim: Path, index: int, windows: str, serial: SerialReport) -> None:
+def _apply(wim: Path, index: int, windows: str, parts: Sequence[str], serial: SerialReport) -> None:
     """Apply an image, and report every tenth of it as wimlib counts."""
-    argv = ["wimlib-imagex", "apply", str(wim), str(index), windows]
+    argv = ["wimlib-imagex", "apply", str(wim), str(index), windows, *parts]
     tenths, line = 0, b""
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         assert process.stdout is not None
@@ -233,12 +235,28 @@ def _apply(wim: Path, index: int, windows: str, serial: SerialReport) -> None:
         raise SetupStopped(f"wimlib-imagex failed with {process.returncode}")
 
 
-def _make_bootable(wim: Path, index: int, plan: layout.DiskPlan, *, firmware: str) -> None:
+def image_files(sources: Path) -> tuple[Path, tuple[str, ...]]:
+    """The image, and how wimlib is told of the other parts: Setup finds them by their names
+    (docs/facts/iso-usb.md §2.4)."""
+    wim = next(path for name in IMAGES if (path := sources / name).is_file())
+    parts = sorted(path for path in sources.glob("install*.swm") if path != wim)
+    return wim, tuple(f"--ref={path}" for path in parts)
+
+
+def _make_bootable(wim: Sequence[str], index: int, plan: layout.DiskPlan, *, firmware: str) -> None:
     """What bcdboot does: put the image's boot loader where the firmware looks for it."""
     boot = Path("/tmp/boot")
     boot.mkdir(exist_ok=True)
     machine.run(
-        ["wimlib-imagex", "extract", str(wim), str(index), "/Windows/Boot", f"--dest-dir={boot}"]
+        [
+            "wimlib-imagex",
+            "extract",
+            wim[0],
+            str(index),
+            *wim[1:],
+            "/Windows/Boot",
+            f"--dest-dir={boot}",
+        ]
     )
     boot = boot / "Boot"
     if firmware == "bios":

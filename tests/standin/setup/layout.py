@@ -73,8 +73,48 @@ def plan_disks(
         disk = next((disk for disk in disks if disk.disk_id == disk_id), None)
         if disk is None:
             raise SetupStopped(f"DiskConfiguration: there is no disk {disk_id}")
+        if _relabels(element):
+            _check_labels(element, disk)
+            continue
         plans.append(_plan_disk(element, disk, firmware=firmware))
     return tuple(plans)
+
+
+def relabelled(configuration: Element | None) -> list[dict[str, object]]:
+    """What partitions that are there already are to be called, for the report."""
+    return [
+        {
+            "disk_id": _number(element, "DiskID"),
+            "partition_id": _number(item, "PartitionID"),
+            "label": item.value("Label"),
+        }
+        for element in (configuration.all("Disk") if configuration else ())
+        if _relabels(element)
+        for item in _modifications(element)
+    ]
+
+
+def _relabels(element: Element) -> bool:
+    """Rufus' tripwire (facts §3.2, "Safety trick"): a disk that is not wiped, where nothing is
+    created or formatted, and a partition gets a label."""
+    changed = {"size", "extend", "format", "letter", "active", "typeid"}
+    names = {child.name.lower() for item in _modifications(element) for child in item.children}
+    creates = element.find("CreatePartitions") is not None
+    return not (element.flag("WillWipeDisk") or creates or names & changed) and "label" in names
+
+
+def _check_labels(element: Element, disk: Disk) -> None:
+    for item in _modifications(element):
+        number = _number(item, "PartitionID")
+        if not 1 <= number <= disk.partitions:
+            raise SetupStopped(
+                f"ModifyPartition, line {item.line}: disk {disk.disk_id} has no partition {number}"
+            )
+
+
+def _modifications(element: Element) -> tuple[Element, ...]:
+    holder = element.find("ModifyPartitions")
+    return holder.all("ModifyPartition") if holder else ()
 
 
 def install_target(

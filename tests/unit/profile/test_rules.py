@@ -183,6 +183,30 @@ windows: {autologon: {user: Administrator}, administrator: {enabled: false, pass
         "remove the key",
     ),
     (
+        "a disk to erase that nobody named",
+        "metal: {wipe: true}\n",
+        "error[metal.wipe] 1:15",
+        "add `disk: {serial: ...}`, or `disk: only` for a PC with one disk",
+    ),
+    (
+        "a disk that may not be erased",
+        "metal: {disk: only}\n",
+        "warning[metal.wipe] 1:15",
+        "add `wipe: true`, or remove `disk`",
+    ),
+    (
+        "a disk to erase while Setup asks",
+        "metal: {disk: only, wipe: true, answers: first-start}\n",
+        "warning[metal.wipe] 1:42",
+        "use `answers: setup`, or remove `disk` and `wipe`",
+    ),
+    (
+        "nothing said of the disk",
+        "metal: {disk: {}, wipe: true}\n",
+        "error[metal.disk] 1:15",
+        "say its serial, model, size or bus, or write `disk: only`",
+    ),
+    (
         "Windows 11 on a PC with BIOS",
         "metal: {firmware: bios}\n",
         "error[machine.hardware-checks] 1:19",

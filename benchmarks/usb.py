@@ -1,0 +1,180 @@
+"""Composing a stick beside `dd` of the same bytes, and splitting a WIM beside wimlib-imagex.
+
+Every round runs both, so that a busy disk hits both. The stick is a loop device, so it needs root.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import queue
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from benchmarks.measure import RUNS, Row, Timing, command, seconds, size
+from benchmarks.workshop import Workshop
+
+FILES, EACH = 8, 128 << 20
+_WANTED = "at least 0.9 of its rate, a ratio of 1.11; at most 128 MB"
+
+
+def rows(workshop: Workshop) -> Iterator[Row]:
+    """One GiB that nothing compresses, in an install.wim; in the page cache for both."""
+    folder = workshop.folder / "stick"
+    folder.mkdir()
+    wim = _wim(folder)
+    disc = _disc(workshop, folder, wim)
+    image, made, copy = folder / "stick.img", folder / "made.img", folder / "copy.img"
+    workshop.run("usb", "image", str(disc), str(image))
+    mine = [sys.executable, "-m", "benchmarks.usb"]
+    ours, theirs = _rounds(
+        workshop.ours("usb", "image", str(disc), str(made)),
+        ["dd", f"if={image}", f"of={copy}", "bs=4M", "oflag=direct", "conv=fsync,sparse"],
+        remove=(made, copy),
+    )
+    yield _row("1 GiB into a file", "usb image", ours, "dd bs=4M oflag=direct conv=sparse", theirs)
+    length = image.stat().st_size
+    with copy.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, length)  # so that nobody pays for that
+    argv = ["losetup", "--find", "--show", "--direct-io=on", str(copy)]
+    device = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        ours, theirs = _rounds(
+            [*mine, "write", str(disc), device],
+            ["dd", f"if={image}", f"of={device}", "bs=4M", "oflag=direct", "conv=fsync"],
+        )
+        yield _row("1 GiB onto a loop device", "compose", ours, "dd bs=4M oflag=direct", theirs)
+    finally:
+        subprocess.run(["losetup", "-d", device], check=True)
+        copy.unlink()
+    parts, others = folder / "ours", folder / "theirs"
+    ours, theirs = _rounds(
+        [*mine, "split", str(wim), str(parts)],
+        ["wimlib-imagex", "split", str(wim), f"{others}/install.swm", "400"],
+        folders=(parts, others),
+    )
+    yield _row("an install.wim of 1 GiB in parts", "split", ours, "wimlib-imagex split", theirs)
+
+
+def _row(what: str, our_name: str, ours: Timing, their_name: str, theirs: Timing) -> Row:
+    return Row(
+        what=what,
+        ours=f"{our_name} {seconds(ours.wall)}, peak {size(ours.peak)}",
+        theirs=f"{their_name} {seconds(theirs.wall)}",
+        ratio=ours.wall / theirs.wall,
+        wanted=_WANTED if "split" not in our_name else "no slower; at most 128 MB",
+    )
+
+
+def _wim(folder: Path) -> Path:
+    tree = folder / "tree"
+    tree.mkdir()
+    for number in range(FILES):
+        with (tree / f"file{number}").open("wb") as file:
+            for _ in range(EACH >> 20):
+                file.write(os.urandom(1 << 20))
+    wim = folder / "install.wim"
+    argv = ["wimlib-imagex", "capture", str(tree), str(wim), "Windows 11 Pro", "--compress=none"]
+    properties = ["EDITIONID=Professional", "INSTALLATIONTYPE=Client", "ARCH=9"]
+    options = [f"--image-property=WINDOWS/{text}" for text in properties]
+    subprocess.run([*argv, *options], check=True, capture_output=True)
+    shutil.rmtree(tree)
+    return wim
+
+
+def _disc(workshop: Workshop, folder: Path, wim: Path) -> Path:
+    disc = folder / "install.iso"
+    replaced = ("--replace", f"{wim}=sources/install.wim")
+    workshop.run("iso", "remaster", str(workshop.standin), str(disc), *replaced)
+    return disc
+
+
+def _rounds(
+    ours: Sequence[str],
+    theirs: Sequence[str],
+    *,
+    remove: Sequence[Path] = (),
+    folders: Sequence[Path] = (),
+) -> tuple[Timing, Timing]:
+    def clean() -> None:
+        for file in remove:
+            file.unlink(missing_ok=True)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+        os.sync()
+
+    timings: tuple[list[Timing], list[Timing]] = ([], [])
+    for _ in range(RUNS):
+        for argv, found in zip((ours, theirs), timings, strict=True):
+            found.append(command(argv, runs=1, before=clean))
+    first, second = (
+        Timing(
+            wall=statistics.median(one.wall for one in found),
+            cpu=statistics.median(one.cpu for one in found),
+            peak=max(one.peak for one in found),
+        )
+        for found in timings
+    )
+    return first, second
+
+
+def _no_secret(slot: object) -> str:
+    raise ValueError(slot)
+
+
+def write(disc: Path, device: Path) -> None:
+    """Composes and writes, one block ahead, past the page cache; ends with fsync as dd does."""
+    from provisioner.media.inspect import inspect
+    from provisioner.usb.compose import Form, StickStream
+    from provisioner.usb.compose_source import windows_media
+
+    target = os.open(device, os.O_WRONLY | os.O_DIRECT)
+    length = os.lseek(target, 0, os.SEEK_END)
+    tree = windows_media(inspect(disc)).tree
+    stream = StickStream(tree, Form(), capacity=length, reveal=_no_secret)
+    ahead: queue.Queue[tuple[int, bytes | memoryview] | None] = queue.Queue(4)
+
+    def read() -> None:
+        for block in stream.blocks():
+            ahead.put(block)
+        ahead.put(None)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    buffer = mmap.mmap(-1, 4 << 20)
+    view = memoryview(buffer)
+    while (block := ahead.get()) is not None:
+        offset, data = block
+        buffer[: len(data)] = data
+        assert os.pwrite(target, view[: len(data)], offset) == len(data)
+    reader.join()
+    os.fsync(target)
+    os.close(target)
+
+
+def parts(wim: Path, folder: Path) -> None:
+    """Splits into files."""
+    from provisioner.image.content import resolve
+    from provisioner.image.transfer import write_payload
+    from provisioner.media.window import opened
+    from provisioner.tree import Slice
+    from provisioner.usb.split import part_name, split
+
+    whole = Slice(image=wim, offset=0, length=wim.stat().st_size)
+    with opened(wim) as window:
+        made = split(window, (whole,), name=wim.name, limit=400 << 20)
+    for number, part in enumerate(made, start=1):
+        name = part_name("install.wim", number)
+        payload = resolve(PurePosixPath(name), part.file, _no_secret)
+        with (folder / name).open("wb") as out:
+            write_payload(payload, out.fileno(), 0, moved=lambda count: None)
+
+
+if __name__ == "__main__":
+    {"write": write, "split": parts}[sys.argv[1]](Path(sys.argv[2]), Path(sys.argv[3]))

@@ -1,0 +1,42 @@
+"""Shows what a stick made of a Windows disc will hold. Nothing is written, no secret is shown.
+
+--boot-test also starts it under QEMU, from an emulated USB stick, until its loader speaks.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from provisioner.cli.usb_making import (
+    members,
+    planned,
+    prove_composed,
+    source,
+    stick_options,
+    tell,
+)
+
+if TYPE_CHECKING:
+    from provisioner.cli.session import Session
+
+HELP = "show what a stick will hold"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `usb plan`."""
+    source(parser)
+    stick_options(parser)
+
+
+def run(arguments: argparse.Namespace, session: Session) -> int:
+    """Prints the plan."""
+    plan, reveal, masked = planned(arguments, session)
+    stream = plan.stream(reveal=masked)
+    tell(session, plan, stream)
+    for path, _ in plan.answers.tree.files() if plan.answers is not None else ():
+        session.console.result(f"  + {path}")
+    session.console.event("stick", members(plan, stream))
+    if arguments.boot_test:
+        prove_composed(session, plan.stream(reveal=reveal))
+    return 0
