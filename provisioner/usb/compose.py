@@ -128,9 +128,9 @@ class StickStream:
         inside = region is not None and offset < region.offset + region.length
         span = self._span
         if span.offset <= offset < span.offset + span.length:
-            partition = f"1 ({self._form.label}, FAT32)"
+            partition = f"partition 1 ({self._form.label}, FAT32)"
         else:
-            partition = f"none ({self._form.table.upper()} partition table)"
+            partition = f"no partition ({self._form.table.upper()} tables)"
         return Place(
             partition=partition, file=region.file if inside and region is not None else None
         )
