@@ -349,14 +349,7 @@ class Session:
         """Loopback ports that nobody listens on and no machine of ours has been given."""
         from provisioner.host.loopback import free_loopback_ports
 
-        taken = set()
-        for store in self.machines.all():
-            with suppress(FailedError):  # a damaged state of another machine is not our concern
-                state = store.load()
-                taken |= (
-                    {forward.host_port for forward in state.current.forwards} if state else set()
-                )
-        return free_loopback_ports(count, taken=taken)
+        return free_loopback_ports(count, taken=self.machines.ports())
 
     def forget(self, world: World) -> None:
         """Removes what libvirt's embedded driver kept for a machine that is gone."""

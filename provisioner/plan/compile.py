@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from provisioner.answers import step_files
 from provisioner.answers.disc import ANSWER_FILE, AnswerDisc
@@ -37,6 +35,7 @@ from provisioner.plan.domain import (
     port_services,
     render,
 )
+from provisioner.plan.intent import content_hash, wish
 from provisioner.plan.model import ForwardedPort, MachinePlan, digest
 from provisioner.plan.ready import services_of
 from provisioner.plan.rules.force import forced
@@ -59,9 +58,9 @@ from provisioner.ports import HostFacts, Storage
 from provisioner.profile.model import Profile
 from provisioner.profile.rules import ADMINISTRATOR
 from provisioner.profile.windows import Administrator, User
-from provisioner.secret import Generated, SecretRef, describe
+from provisioner.secret import Generated, SecretRef
 from provisioner.templating import Templates
-from provisioner.tree import Bytes, File, HostFile, Slice, Text
+from provisioner.tree import Bytes, HostFile, Slice, Text
 
 
 @frozen
@@ -306,7 +305,7 @@ def _intent(sources: Sources, disc: AnswerDisc, *, overlay: bool) -> dict[str, s
     names = Names(machine=profile.name, generation=0)
     host = replace(sources.host, storage=Storage(folder="storage"))
     made = devices(profile, host, names, install="install", overlay=overlay)
-    intent = _flattened("", json.loads(_profile_json(profile)))
+    intent = wish(profile)
     # Discs and files are known by what is in them, and a machine stays where it was made.
     for place in PLACES:
         intent.pop(place, None)
@@ -319,7 +318,7 @@ def _intent(sources: Sources, disc: AnswerDisc, *, overlay: bool) -> dict[str, s
     if media.drivers is not None:
         intent["media.drivers.fingerprint"] = media.drivers.fingerprint.digest
     for path, file in disc.tree.files():
-        intent[f"file.{path}"] = _hash(file)
+        intent[f"file.{path}"] = content_hash(file)
     if disc.own is not None:
         intent[f"file.{ANSWER_FILE}"] = hashlib.sha256(disc.own.file.data).hexdigest()
     intent["domain"] = hashlib.sha256(
@@ -335,67 +334,6 @@ def _intent(sources: Sources, disc: AnswerDisc, *, overlay: bool) -> dict[str, s
         ).encode()
     ).hexdigest()
     return intent
-
-
-def _profile_json(profile: Profile) -> str:
-    """The profile without the values of literal secrets, as JSON."""
-    return json.dumps(_without_literals(profile.model_dump(mode="json")), sort_keys=True)
-
-
-def _without_literals(value: Any) -> Any:
-    if isinstance(value, dict):
-        if set(value) == {"plain"}:
-            return {"plain": "(literal)"}
-        return {key: _without_literals(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_without_literals(member) for member in value]
-    return value
-
-
-def _flattened(prefix: str, value: Any) -> dict[str, str]:
-    if isinstance(value, dict):
-        pairs: list[tuple[str, Any]] = [
-            (f"{prefix}.{key}" if prefix else str(key), member) for key, member in value.items()
-        ]
-    elif isinstance(value, list):
-        pairs = [(f"{prefix}[{index}]", member) for index, member in enumerate(value)]
-    else:
-        return {prefix: "default" if value is None else str(value)}
-    flat: dict[str, str] = {}
-    for key, member in pairs:
-        flat |= _flattened(key, member)
-    return flat
-
-
-def _hash(file: File) -> str:
-    """SHA-256 over what is known of a file before its secrets are filled in."""
-    sha = hashlib.sha256()
-    for part in file.content:
-        match part:
-            case Bytes(data=data):
-                sha.update(b"bytes\0" + data)
-            case Text(parts=parts, encoding=encoding):
-                sha.update(f"text\0{encoding}\0".encode())
-                for piece in parts:
-                    if isinstance(piece, str):
-                        sha.update(piece.encode())
-                    else:
-                        named = f"\0{piece.name}\0{piece.encoding}\0{describe(piece.reference)}\0"
-                        sha.update(named.encode())
-            case HostFile(path=path, size=size):
-                sha.update(f"host\0{size}\0".encode() + _content_digest(path))
-            case Slice(offset=offset, length=length):
-                sha.update(f"slice\0{offset}\0{length}\0".encode())
-    return sha.hexdigest()
-
-
-def _content_digest(path: Path) -> bytes:
-    """What is in a file of this machine now: it is read again when the disc is written."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as err:
-        raise MediaError(f"{path} cannot be read: {err.strerror}") from err
 
 
 def _planned(part: Bytes | Text | HostFile | Slice) -> int:

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -250,6 +250,15 @@ class Machines:
             return ()
         stores = (MachineStore(path) for path in sorted(self.folder.iterdir()) if path.is_dir())
         return tuple(store for store in stores if store.exists())
+
+    def ports(self) -> set[int]:
+        """The loopback ports that machines have been given."""
+        ports: set[int] = set()
+        for store in self.all():
+            with suppress(FailedError):  # a damaged state is told by whoever asks for that machine
+                state = store.load()
+                ports |= {each.host_port for each in state.current.forwards} if state else set()
+        return ports
 
 
 def _state(raw: dict[str, Any]) -> MachineState:

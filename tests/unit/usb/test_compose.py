@@ -160,9 +160,9 @@ def test_places(tmp_path: Path) -> None:
     image = written(made, tmp_path / "stick.img")
     at = image.read_bytes().index(b"A" * 100)
     assert made.place(at).file == "sources/a.bin"
-    assert made.place(at + 5000).partition == "1 (WINDOWS, FAT32)"
+    assert made.place(at + 5000).partition == "partition 1 (WINDOWS, FAT32)"
     assert made.place(0).file is None and "GPT" in made.place(0).partition
-    assert made.place(made.size - 1).partition.startswith("none")
+    assert made.place(made.size - 1).partition.startswith("no partition")
     assert made.place(made.size - (2 << 20)).file is None
 
 
