@@ -189,8 +189,8 @@ class Session:
         """Findings about secrets that could not be read here; nothing is made or run."""
         from provisioner.plan.checks import check_secrets
 
-        store = self._secrets(loaded.profile.name)
-        return tuple(check_secrets(loaded.profile, store.obstacle, places(loaded)))
+        obstacle = self._secrets(loaded.profile.name).obstacle
+        return tuple(check_secrets(loaded.profile, obstacle, places(loaded)))
 
     def generated_secret(self, name: str, user: str) -> KeptSecret:
         """A generated password of a machine; FailedError where there is none."""
@@ -292,12 +292,10 @@ class Session:
                 hint="`check` looks at it; `render --reveal` writes its answer files, for the top "
                 "of an install stick, and `build` writes them as a disc",
             )
-        machine = loaded.profile.machine
-        name = loaded.profile.name
+        name, machine = loaded.profile.name, loaded.profile.machine
         world = self.world(name, arguments.connect or machine.connect, pool=machine.pool)
         if connect_ahead:
             self.connect_ahead(world)
-
         from provisioner.plan.compile import Sources, compile_machine
         from provisioner.ports import Mode
 

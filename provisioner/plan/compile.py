@@ -317,10 +317,11 @@ def _intent(sources: Sources, disc: AnswerDisc, *, overlay: bool) -> dict[str, s
     intent["media.install.fingerprint"] = media.install.fingerprint.digest
     if media.drivers is not None:
         intent["media.drivers.fingerprint"] = media.drivers.fingerprint.digest
+    own = {ANSWER_FILE: disc.own.file.data} if disc.own is not None else {}
     for path, file in disc.tree.files():
-        intent[f"file.{path}"] = content_hash(file)
-    if disc.own is not None:
-        intent[f"file.{ANSWER_FILE}"] = hashlib.sha256(disc.own.file.data).hexdigest()
+        data = own.get(str(path))
+        known = content_hash(file) if data is None else hashlib.sha256(data).hexdigest()
+        intent[f"file.{path}"] = known
     intent["domain"] = hashlib.sha256(
         render(
             profile,

@@ -113,4 +113,5 @@ def test_a_changed_file_is_a_change_of_the_plan(tmp_path: Path) -> None:
     after = _scene(source).plan(tmp_path)
     assert differences(before.intent, after.intent) == (
         "answer disc: provision/files.json differs",
+        "answer disc: provision/files/00001 differs",
     )
