@@ -129,10 +129,8 @@ def _firewall(settings: Settings) -> Mapping[str, Any]:
         for port in firewall.ports
     ]
     return {
-        "groups": [group.resource for group in firewall.allow],
         "ping": firewall.ping,
         "rules": rules,
-        "off": [profile.capitalize() for profile in firewall.off],
     }
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
-from provisioner.profile.values import BadValue, TextValue, did_you_mean
+from provisioner.profile.values import BadValue, TextValue
 
 _ROOTS: Mapping[str, str] = MappingProxyType(
     {
@@ -168,49 +168,3 @@ class PublicKey(TextValue):
                 hint="one line of a file such as ~/.ssh/id_ed25519.pub, in ASCII",
             )
         return line
-
-
-FIREWALL_GROUPS: Mapping[str, str] = MappingProxyType(
-    {
-        "core-networking-diagnostics": "@FirewallAPI.dll,-27000",
-        "file-and-printer-sharing": "@FirewallAPI.dll,-28502",
-        "network-discovery": "@FirewallAPI.dll,-32752",
-        "performance-logs-and-alerts": "@FirewallAPI.dll,-34752",
-        "remote-desktop": "@FirewallAPI.dll,-28752",
-        "remote-event-log-management": "@FirewallAPI.dll,-29252",
-        "remote-scheduled-tasks-management": "@FirewallAPI.dll,-33252",
-        "remote-service-management": "@FirewallAPI.dll,-29502",
-        "remote-volume-management": "@FirewallAPI.dll,-34501",
-        "windows-management-instrumentation": "@FirewallAPI.dll,-34251",
-    }
-)
-"""Groups by the resource that names them in every language. docs/facts/windows-setup.md §4.3 has
-three; the others are as `Get-NetFirewallRule` prints `Group` in public listings of Windows 10, 11
-and Server."""
-
-
-class FirewallGroupName(TextValue):
-    """A group of firewall rules: a name of ours, or the resource that names it in Windows."""
-
-    __slots__ = ()
-    json_schema: ClassVar = {
-        "pattern": "^(" + "|".join(FIREWALL_GROUPS) + r"|@[A-Za-z0-9%\\._ -]+,-[0-9]{1,6})$",
-        "examples": ["file-and-printer-sharing", "@FirewallAPI.dll,-28502"],
-    }
-
-    @classmethod
-    def checked(cls, text: str) -> str:
-        if text in FIREWALL_GROUPS or re.fullmatch(r"@[A-Za-z0-9%\\._ -]+,-[0-9]{1,6}", text):
-            return text
-        raise BadValue(
-            f"unknown firewall group '{text[:80]}'",
-            rule="windows.firewall-group",
-            hint=did_you_mean(text.lower().replace(" ", "-"), FIREWALL_GROUPS)
-            or "a name of the reference, or the `Group` that Get-NetFirewallRule shows, such as "
-            "@FirewallAPI.dll,-28502",
-        )
-
-    @property
-    def resource(self) -> str:
-        """What `Enable-NetFirewallRule -Group` takes in every language."""
-        return FIREWALL_GROUPS.get(self, str(self))

@@ -22,6 +22,7 @@ from provisioner.profile.values import BadValue, TextValue, did_you_mean
 FIREWALL_GROUPS: Mapping[str, str] = MappingProxyType(
     {
         "core-networking": "@FirewallAPI.dll,-25000",
+        "core-networking-diagnostics": "@FirewallAPI.dll,-27000",
         "file-and-printer-sharing": "@FirewallAPI.dll,-28502",
         "network-discovery": "@FirewallAPI.dll,-32752",
         "performance-logs-and-alerts": "@FirewallAPI.dll,-34752",

@@ -12,7 +12,6 @@ from pydantic import Field
 from provisioner.profile.base import HostPath, ProfileModel
 from provisioner.profile.guest_values import (
     FeatureName,
-    FirewallGroupName,
     PublicKey,
     RegistryPath,
     WindowsPath,
@@ -108,17 +107,13 @@ class OpenPort(ProfileModel):
     """Networks from which."""
 
 
-class GuestFirewall(ProfileModel):
-    """Windows' firewall."""
+class LetIn(ProfileModel):
+    """What the firewall lets in besides its own groups, which `windows.firewall` opens."""
 
-    allow: tuple[FirewallGroupName, ...] = ()
-    """Groups of Windows' own rules to turn on, the same in every language."""
     ping: bool = False
     """Answer ping."""
     ports: tuple[OpenPort, ...] = ()
     """Ports to let in."""
-    off: tuple[FirewallProfile, ...] = ()
-    """Networks on which the firewall is off altogether."""
 
 
 class Server(ProfileModel):
@@ -242,8 +237,8 @@ class Settings(ProfileModel):
     """Values in the registry. They go over those that other settings make."""
     features: Features = Features()
     """Parts of Windows."""
-    firewall: GuestFirewall = GuestFirewall()
-    """Windows' firewall."""
+    firewall: LetIn = LetIn()
+    """Ping and ports that Windows' firewall lets in."""
     server: Server = Server()
     """What only servers have."""
     power: Power = Power()

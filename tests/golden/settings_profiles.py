@@ -43,13 +43,11 @@ SERVER: dict[str, Any] = {
         "timeout": "45 min",
     },
     "firewall": {
-        "allow": ["file-and-printer-sharing", "@FirewallAPI.dll,-32752"],
         "ping": True,
         "ports": [
             {"name": "Bob's service", "port": 8080},
             {"name": "logs", "port": 514, "protocol": "udp", "profiles": ["domain", "private"]},
         ],
-        "off": ["domain"],
     },
     "server": {
         "ie_enhanced_security": False,

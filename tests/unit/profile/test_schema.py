@@ -95,7 +95,7 @@ GOOD_WINDOWS = [
     "users: [{name: a, password: {keyring: a/b}}, {name: b, password: {generate: 12}}]",
     "settings: {registry: [{key: 'hklm\\a', data: 1}, {key: 'HKU\\Default\\a', data: [x]}]}",
     "settings: {page_file: none, power: {sleep: never, screen_off: 5 min}, desktop: {dark: null}}",
-    "settings: {page_file: {initial: 1 GiB, maximum: 2 GiB}, firewall: {allow: [remote-desktop]}}",
+    "settings: {page_file: {initial: 1 GiB, maximum: 2 GiB}, firewall: {ping: true}}",
     "remote: {ssh: {}, desktop: null}",
 ]
 BAD = [
@@ -135,7 +135,7 @@ BAD_WINDOWS = [
     "settings: {power: {plan: fast}}",
     "settings: {page_file: big}",
     "settings: {files: [{source: a, to: Tools}]}",
-    "settings: {firewall: {allow: [Remote Desktop]}}",
+    "settings: {firewall: {ping: 1}}",
     "settings: {features: {enable: ['a b']}}",
     "remote: {ssh: {authorized_keys: [id_ed25519.pub]}}",
     "remote: {ssh: true}",

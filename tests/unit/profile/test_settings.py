@@ -9,9 +9,7 @@ import pytest
 
 from provisioner.errors import Problem
 from provisioner.profile.guest_values import (
-    FIREWALL_GROUPS,
     FeatureName,
-    FirewallGroupName,
     PublicKey,
     RegistryPath,
     WindowsPath,
@@ -41,7 +39,6 @@ windows:
         (FeatureName, "OpenSSH.Client~~~~0.0.1.0", "OpenSSH.Client~~~~0.0.1.0"),
         (PublicKey, KEY + "\n", KEY),
         (PublicKey, KEY.rpartition(" ")[0], KEY.rpartition(" ")[0]),
-        (FirewallGroupName, "@%systemroot%\\vmms.exe,-210", "@%systemroot%\\vmms.exe,-210"),
     ],
 )  # fmt: skip
 def test_taken(kind: type[TextValue], text: str, value: str) -> None:
@@ -52,12 +49,6 @@ def test_taken(kind: type[TextValue], text: str, value: str) -> None:
 def test_parts_of_a_key() -> None:
     key = RegistryPath("hku\\DEFAULT\\Software\\x")
     assert (key.root, key.path) == ("HKU\\Default", "Software\\x")
-
-
-def test_groups_by_their_resource() -> None:
-    assert FirewallGroupName("file-and-printer-sharing").resource == "@FirewallAPI.dll,-28502"
-    assert FirewallGroupName("@FirewallAPI.dll,-1").resource == "@FirewallAPI.dll,-1"
-    assert len(set(FIREWALL_GROUPS.values())) == len(FIREWALL_GROUPS)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +75,6 @@ def test_groups_by_their_resource() -> None:
         (PublicKey, "id_ed25519.pub"),
         (PublicKey, KEY + "\n" + KEY),
         (PublicKey, "-----BEGIN OPENSSH PRIVATE KEY-----"),
-        (FirewallGroupName, "File and Printer Sharing"),
-        (FirewallGroupName, "@FirewallAPI.dll,-28502' -x '"),
     ],
 )  # fmt: skip
 def test_refused(kind: type[TextValue], text: str) -> None:

@@ -203,14 +203,10 @@ try {
     Invoke-Setting 'ems-settings' 'bcdedit.exe' '/emssettings EMSPORT:1 EMSBAUDRATE:115200'
     Invoke-Setting 'ems' 'bcdedit.exe' '/ems {current} on'
     Invoke-Setting 'ems-boot' 'bcdedit.exe' '/bootems {bootmgr} on'
-
-    # Groups by the resource that names them: the same in every language.
-    foreach ($group in @('@FirewallAPI.dll,-28502', '@FirewallAPI.dll,-32752')) { Enable-NetFirewallRule -Group $group }
     Set-FirewallRule 'provisioner-ping-4' @{ DisplayName = 'Ping (IPv4)'; Protocol = 'ICMPv4'; IcmpType = 8 }
     Set-FirewallRule 'provisioner-ping-6' @{ DisplayName = 'Ping (IPv6)'; Protocol = 'ICMPv6'; IcmpType = 128 }
     Set-FirewallRule 'provisioner-tcp-8080' @{ DisplayName = 'Bob''s service'; Protocol = 'TCP'; LocalPort = 8080; Profile = @('Any') }
     Set-FirewallRule 'provisioner-udp-514' @{ DisplayName = 'logs'; Protocol = 'UDP'; LocalPort = 514; Profile = @('Domain', 'Private') }
-    Set-NetFirewallProfile -Name @('Domain') -Enabled False
 
     # OpenSSH's server. Where Windows has it already (Server 2025), only the rest is done.
     if (-not (Get-Service -Name sshd -ErrorAction SilentlyContinue)) {
