@@ -136,19 +136,25 @@ CMDLETS = frozenset(
         "Add-Type",
         "ConvertFrom-Json",
         "ConvertTo-Json",
+        "Copy-Item",
         "Disable-LocalUser",
         "Disable-NetFirewallRule",
         "Enable-LocalUser",
         "Enable-PSRemoting",
+        "Expand-Archive",
+        "ForEach-Object",
         "Get-ChildItem",
         "Get-CimInstance",
         "Get-Content",
         "Get-Date",
+        "Get-FileHash",
+        "Get-ItemProperty",
         "Get-LocalUser",
         "Get-NetConnectionProfile",
         "Get-NetFirewallRule",
         "Get-ScheduledTask",
         "Get-Service",
+        "Get-WmiObject",
         "Join-Path",
         "New-Item",
         "New-ItemProperty",
@@ -164,7 +170,10 @@ CMDLETS = frozenset(
         "Register-ScheduledTask",
         "Remove-Item",
         "Remove-ItemProperty",
+        "Remove-NetFirewallRule",
+        "Restart-Service",
         "Select-Object",
+        "Set-Content",
         "Set-ItemProperty",
         "Set-NetConnectionProfile",
         "Set-Service",
@@ -185,7 +194,7 @@ CMDLETS = frozenset(
 
 AUTOMATIC = frozenset(
     {"$_", "$args", "$null", "$true", "$false", "$PSScriptRoot", "$LASTEXITCODE"}
-    | {"$ErrorActionPreference", "$ProgressPreference"}
+    | {"$ErrorActionPreference", "$MyInvocation", "$ProgressPreference"}
 )
 
 
