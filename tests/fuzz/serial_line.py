@@ -23,6 +23,7 @@ from provisioner.store.machine import MachineStore
 from provisioner.store.timings import lesson
 from tests.fakes.clock import FakeClock
 from tests.fakes.console import RecordingConsole
+from tests.fakes.handshakes import FakeHandshakes
 from tests.fakes.hypervisor import FakeHypervisor
 from tests.fakes.secrets import FakeSecretStore
 from tests.fakes.serial import FakeSerialLog
@@ -76,6 +77,7 @@ def _watch(data: bytes) -> None:
         clock=clock,
         secrets=FakeSecretStore(),
         serial=log,
+        handshakes=FakeHandshakes(),
         console=RecordingConsole(),
         store=store,
     )

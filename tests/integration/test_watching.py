@@ -57,7 +57,7 @@ def restart(place: Place) -> None:
     while place.run("sh", "-c", f"kill -0 {number} 2>/dev/null && echo alive", check=False):
         assert time.monotonic() < deadline, "libvirtd does not end"
         time.sleep(0.1)
-    time.sleep(1)  # a time in which nobody answers
+    time.sleep(6)  # longer than between two looks at the state or the counters
     place.run("libvirtd", "-d", "-p", "/run/libvirt/libvirtd.pid")
 
 
