@@ -14,7 +14,7 @@ from typing import Any
 from acceptance.desk import Done
 from acceptance.inside import Inside
 from provisioner.errors import GuestError
-from provisioner.profile.guest_values import FIREWALL_GROUPS
+from provisioner.profile.network import FIREWALL_GROUPS
 
 COM1_WORD = "provisioner-acceptance-pe"
 COM1_LATER = "provisioner-acceptance-specialize"
@@ -268,7 +268,7 @@ TRIALS = (
         name="firewall-groups",
         about="every firewall group that has a name of ours is turned on",
         claims=("S3",),
-        profile=f"windows: {{settings: {{firewall: {{allow: [{', '.join(FIREWALL_GROUPS)}]}}}}}}\n",
+        profile=f"windows: {{firewall: {{open: [{', '.join(FIREWALL_GROUPS)}]}}}}\n",
         judge=_installs,
     ),
     Trial(
