@@ -112,8 +112,7 @@ def answer_context(
     edition: Edition,
     *,
     languages: Languages,
-    layout: Layout | None,
-    data_disks: tuple[Layout, ...],
+    layouts: tuple[Layout | None, tuple[Layout, ...]],
     key: ProductKey,
     autologon: Autologon,
     network: NetworkSettings,
@@ -122,6 +121,7 @@ def answer_context(
 ) -> Mapping[str, Any]:
     """The variables of `windows/autounattend.xml.j2` and its passes."""
     windows, machine = profile.windows, profile.machine
+    layout, data_disks = layouts
     server = is_server(edition)
     administrator = windows.administrator.password
     encrypt = windows.device_encryption
