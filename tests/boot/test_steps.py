@@ -44,6 +44,7 @@ def steps(done: Done, *, seen: int = 0) -> list[str]:
     return told
 
 
+@pytest.mark.soak
 def test_restarts_outputs_and_handshakes(home: Home) -> None:
     """An installer that wants a restart, one retry, a skipped step; then RDP and SSH answer."""
     home.direct_guest("standin.steps=run", "standin.services=rdp,ssh")

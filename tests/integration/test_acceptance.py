@@ -36,6 +36,7 @@ def outcome(report: str, claim: str) -> str:
     return row[1].strip()
 
 
+@pytest.mark.soak
 def test_a_rehearsal_without_an_installation(home: Home, tmp_path: Path) -> None:
     """The direct guest becomes ready at once and knows nothing about itself."""
     home.direct_guest()

@@ -113,6 +113,7 @@ def test_any_tree(
         unmount_image(place)
 
 
+@pytest.mark.soak
 def test_a_disc_with_a_file_of_5_gib(tmp_path: Path, at: Path) -> None:
     """Made, listed, mounted and extracted: past 4 GiB no byte is lost."""
     folder = made(tmp_path / "tree", {"sources/boot.wim": b"b" * 5000, "zz last": b"z"})

@@ -128,6 +128,7 @@ def require_stall(failed: Done, stage: str) -> None:
     assert (error["type"], error["exit_code"]) == ("GuestStalled", 6)
 
 
+@pytest.mark.soak
 def test_a_guest_that_hangs_is_looked_at_and_then_given_up(home: Home) -> None:
     """Picture, serial port and delay on the way: one start of a machine for all of them."""
     home.environment["PROVISIONER_STALL_AFTER"] = LIMIT
