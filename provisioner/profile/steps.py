@@ -187,7 +187,7 @@ with warnings.catch_warnings():
     class CopyStep(RunStep):
         """A file or a folder, copied into Windows."""
 
-        copy: HostPath  # type: ignore[assignment]
+        copy: HostPath  # type: ignore[assignment] # over pydantic's deprecated method
         """The file or folder on this machine; it is put on the answer disc."""
         to: GuestPath
         """The folder in Windows that receives the file, or what is in the folder; made where it is

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from enum import StrEnum
+from functools import partial
 
 from provisioner.errors import FailedError, GuestError, ProvisionerError
 from provisioner.frozen import frozen
@@ -114,7 +115,7 @@ def _rotate_key(state: MachineState, user: str) -> str:
 
 def _guest(agent: Agent) -> Iterator[Check]:
     for path in ANSWER_FILES:
-        yield _look(path, lambda path=path: _answer_file(agent, path))  # type: ignore[misc]
+        yield _look(path, partial(_answer_file, agent, path))
     yield _look("autologon password in Winlogon", lambda: _no_value(agent, "DefaultPassword"))
     yield _look("automatic logon", lambda: _automatic_logon(agent))
     yield _look("autologon password as LSA secret", lambda: _no_secret(agent))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from provisioner.answers import hostfiles
@@ -45,7 +46,7 @@ def _files(profile: Profile, places: Places) -> Iterator[Problem]:
     wanted: list[tuple[str, Callable[[], tuple[hostfiles.Source, ...]]]] = [
         (
             f"{SETTINGS}.files[{index}].source",
-            lambda copied=copied: hostfiles.found(Path(copied.source), str(copied.to)),  # type: ignore[misc]
+            partial(hostfiles.found, Path(copied.source), str(copied.to)),
         )
         for index, copied in enumerate(profile.windows.settings.files)
     ]
