@@ -41,7 +41,7 @@ golden: $(TEST_SETUP) ## rewrite golden files and generated papers; read the dif
 	$(VENV)/python tools/reference
 	$(VENV)/python -m tools.manpage
 
-soak: $(TEST_SETUP) ## the long tests: kill -9 at twenty points of a real run
+soak: $(TEST_SETUP) ## the long tests: real runs killed at twenty points, guests that hang, sticks that install
 	$(VENV)/python -m pytest tests/boot tests/standin tests/integration tests/unit/usb -m soak --timeout 7200
 
 fuzz: $(TEST_SETUP) ## ten minutes of damaged discs, images, profiles and answer files
