@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections.abc import Sequence
 
 from provisioner.cli.completion import (
@@ -40,6 +41,17 @@ def common_options(parser: argparse.ArgumentParser, *, inner: bool = False) -> N
     )
 
 
+def verbs_of(parser: argparse.ArgumentParser, command: str, verbs: Sequence[str]) -> None:
+    """One parser for each verb; that of `iso create` is made by `cli/commands/iso_create.py`."""
+    group = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for name in verbs:
+        module = importlib.import_module(f"provisioner.cli.commands.{command}_{name}")
+        verb = group.add_parser(name, help=module.HELP, description=module.__doc__)
+        module.configure(verb)
+        common_options(verb, inner=True)
+        verb.set_defaults(run_verb=module.run)
+
+
 def profile_options(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """PROFILE, --set and --media."""
     profile = parser.add_argument(
@@ -49,6 +61,13 @@ def profile_options(parser: argparse.ArgumentParser, *, optional: bool = False) 
         help="a profile file, or the name of a shipped one",
     )
     completes(profile, profiles)
+    set_option(parser)
+    media_option(parser)
+    parser.add_argument("--name", help="name of the machine, in place of the profile's")
+
+
+def set_option(parser: argparse.ArgumentParser) -> None:
+    """--set."""
     parser.add_argument(
         "--set",
         action="append",
@@ -57,8 +76,6 @@ def profile_options(parser: argparse.ArgumentParser, *, optional: bool = False) 
         dest="sets",
         help="change one key of the profile, as windows.edition=Professional",
     )
-    media_option(parser)
-    parser.add_argument("--name", help="name of the machine, in place of the profile's")
 
 
 def media_option(parser: argparse.ArgumentParser) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.cli.completion import completes, files, profiles
 from provisioner.cli.iso_options import place
-from provisioner.cli.options import media_option
+from provisioner.cli.options import media_option, set_option
 from provisioner.errors import ProfileError, ProvisionerError, Severity, UsageError
 
 if TYPE_CHECKING:
@@ -35,14 +35,7 @@ def stick_options(parser: argparse.ArgumentParser, *, boots: bool = True) -> Non
     """--profile and how the stick is laid out."""
     profile = parser.add_argument("--profile", help="add the answers of a profile with `metal:`")
     completes(profile, profiles)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="sets",
-        help="change one key of the profile",
-    )
+    set_option(parser)
     media_option(parser)
     parser.add_argument(
         "--table",

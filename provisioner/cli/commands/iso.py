@@ -6,10 +6,9 @@ Windows discs keep their files in UDF; all verbs read that, and never show the R
 from __future__ import annotations
 
 import argparse
-import importlib
 from typing import TYPE_CHECKING
 
-from provisioner.cli.options import common_options
+from provisioner.cli.options import verbs_of
 
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
@@ -31,13 +30,7 @@ VERBS = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """One parser for each verb, in a module of its own."""
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name in VERBS:
-        module = importlib.import_module(f"provisioner.cli.commands.iso_{name}")
-        verb = verbs.add_parser(name, help=module.HELP, description=module.__doc__)
-        module.configure(verb)
-        common_options(verb, inner=True)
-        verb.set_defaults(run_verb=module.run)
+    verbs_of(parser, "iso", VERBS)
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:

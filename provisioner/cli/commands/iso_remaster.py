@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.cli.completion import completes, files, profiles
 from provisioner.cli.iso_options import output, place, refuse_existing
+from provisioner.cli.options import set_option
 from provisioner.errors import ProvisionerError, UsageError
 
 if TYPE_CHECKING:
@@ -49,14 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     profile = parser.add_argument("--profile", help="add the answer files of a profile")
     completes(profile, profiles)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="sets",
-        help="change one key of the profile",
-    )
+    set_option(parser)
     parser.add_argument(
         "--media",
         action="append",

@@ -7,10 +7,9 @@ written safely, read back, and given back empty.
 from __future__ import annotations
 
 import argparse
-import importlib
 from typing import TYPE_CHECKING
 
-from provisioner.cli.options import common_options
+from provisioner.cli.options import verbs_of
 
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
@@ -20,13 +19,7 @@ VERBS = ("list", "plan", "image", "write", "verify", "probe", "restore")
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """One parser for each verb, in a module of its own."""
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    for name in VERBS:
-        module = importlib.import_module(f"provisioner.cli.commands.usb_{name}")
-        verb = verbs.add_parser(name, help=module.HELP, description=module.__doc__)
-        module.configure(verb)
-        common_options(verb, inner=True)
-        verb.set_defaults(run_verb=module.run)
+    verbs_of(parser, "usb", VERBS)
 
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
