@@ -9,20 +9,11 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from provisioner.answers.settings import may_be_empty
+from provisioner.media.answer_xml import NAMESPACE, PASSES
 from provisioner.templating import Rendered, TemplateError
 from provisioner.tree import Text
 
 DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
-NAMESPACE = "urn:schemas-microsoft-com:unattend"
-PASSES = (
-    "windowsPE",
-    "offlineServicing",
-    "generalize",
-    "specialize",
-    "auditSystem",
-    "auditUser",
-    "oobeSystem",
-)
 
 
 def serialise(rendered: Rendered, *, template: str, windows_pe: bool = True) -> Text:

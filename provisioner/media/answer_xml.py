@@ -12,6 +12,7 @@ from xml.parsers import expat
 from provisioner.frozen import frozen
 
 NAMESPACE = "urn:schemas-microsoft-com:unattend"
+"""Of the root of every answer file (§1.2)."""
 PASSES = (
     "windowsPE",
     "offlineServicing",

@@ -13,15 +13,6 @@ from provisioner.frozen import frozen
 Firmware = Literal["bios", "uefi"]
 
 PREFIX = "Microsoft-Windows-"
-PASSES = (
-    "windowsPE",
-    "offlineServicing",
-    "generalize",
-    "specialize",
-    "auditSystem",
-    "auditUser",
-    "oobeSystem",
-)
 
 
 @frozen

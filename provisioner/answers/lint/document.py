@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-UNATTEND = "urn:schemas-microsoft-com:unattend"
+from provisioner.media.answer_xml import NAMESPACE
+
 WCM = "http://schemas.microsoft.com/WMIConfig/2002/State"
 DEEPEST = 64
 """The deepest setting of the reference stands nine elements below the root."""
@@ -60,7 +61,7 @@ class Element:
     @property
     def in_unattend(self) -> bool:
         """Whether it belongs to the answer file's own namespace."""
-        return self.namespace == UNATTEND
+        return self.namespace == NAMESPACE
 
     def all(self, path: str) -> Iterator[Element]:
         """Every descendant at this path, without regard to capitals: `A/B/C`."""

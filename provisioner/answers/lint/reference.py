@@ -10,10 +10,11 @@ import difflib
 import re
 from collections.abc import Iterator
 
-from provisioner.answers.lint.answerfile import PASSES, AnswerFile, Block
+from provisioner.answers.lint.answerfile import AnswerFile, Block
 from provisioner.answers.lint.document import WCM, Element
 from provisioner.answers.lint.findings import Finding, error, note, warning
 from provisioner.answers.settings import Component, Setting
+from provisioner.media.answer_xml import PASSES
 
 LIST_KEYS = {
     "disk": "DiskID",

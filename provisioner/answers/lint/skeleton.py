@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 
 from provisioner.answers import settings
-from provisioner.answers.lint.answerfile import PASSES, PREFIX, AnswerFile
-from provisioner.answers.lint.document import UNATTEND, Element
+from provisioner.answers.lint.answerfile import PREFIX, AnswerFile
+from provisioner.answers.lint.document import Element
 from provisioner.answers.lint.findings import Finding, error, note, warning
+from provisioner.media.answer_xml import NAMESPACE, PASSES
 
 TOKEN = "31bf3856ad364e35"
 ARCHITECTURES = ("amd64", "x86", "arm64", "wow64", "arm", "ia64")
@@ -33,14 +34,14 @@ def check_root(root: Element) -> Iterator[Finding]:
             "lint.root",
             root,
             f"unattend is in the namespace {root.namespace or '(none)'}, so Setup ignores the file",
-            f'write <unattend xmlns="{UNATTEND}">',
+            f'write <unattend xmlns="{NAMESPACE}">',
         )
         return
     yield error(
         "lint.root",
         root,
         f"the root element is {_shown(root.name)}; that of an answer file is unattend",
-        f'write <unattend xmlns="{UNATTEND}">, or check that this is the right file',
+        f'write <unattend xmlns="{NAMESPACE}">, or check that this is the right file',
     )
 
 
