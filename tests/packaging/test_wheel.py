@@ -27,6 +27,7 @@ WORKED_ON = frozenset(
         "NOTICE",
         "README.md",
         "SECURITY.md",
+        "acceptance",
         "benchmarks",
         "docs",
         "profiles",
@@ -42,6 +43,9 @@ WORKED_ON = frozenset(
 
 DATA = {"templates": "provisioner/_data/templates", "profiles": "provisioner/_data/profiles"}
 """Where a folder of the repository lies in the wheel."""
+
+MAN_PAGE = "share/man/man1/provisioner.1"
+"""Below the environment, where `man` finds it as soon as the environment's `bin` is on PATH."""
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("packaging")]
 
@@ -161,7 +165,7 @@ def test_the_wheel_holds_what_git_knows(built: Built) -> None:
         expected.add(str(place))
     with zipfile.ZipFile(built.wheel) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
-    assert names == expected
+    assert names == expected | {f"provisioner-{__version__}.data/data/{MAN_PAGE}"}
 
 
 def test_the_wheel_carries_its_licence(built: Built) -> None:
@@ -198,6 +202,20 @@ def test_the_installed_command_works(installed: Installed, tmp_path: Path) -> No
     assert version.stdout.split() == ["provisioner", __version__]
     helped = installed.run(["--help"], tmp_path)
     assert not [name for name in COMMANDS if name not in helped.stdout]
+
+
+def test_man_finds_the_page(installed: Installed, tmp_path: Path) -> None:
+    """Looked up as a person does, by a `man` that knows nothing but PATH."""
+    environment = {"PATH": f"{installed.folder / 'bin'}:{os.environ['PATH']}", "LANG": "C.UTF-8"}
+    found = subprocess.run(
+        ["man", "--where", "provisioner"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert Path(found.stdout.strip()) == installed.folder / MAN_PAGE
 
 
 def test_profiles_come_with_the_wheel(installed: Installed, tmp_path: Path) -> None:
