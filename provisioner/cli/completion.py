@@ -41,7 +41,8 @@ def script(shell: str) -> str:
             "the Python package argcomplete is not installed",
             hint="pip install argcomplete, where provisioner is installed",
         ) from err
-    return shellcode(["provisioner"], shell=shell)
+    # Without the shell's own file names where nothing fits: they are offered where a file is meant.
+    return shellcode(["provisioner"], use_defaults=False, shell=shell)
 
 
 def machine_names(prefix: str, **_: Any) -> list[str]:

@@ -60,6 +60,9 @@ EPILOG = "exit codes: " + ", ".join(f"{code} {meaning}" for code, meaning in EXI
 class Parser(argparse.ArgumentParser):
     """Raises UsageError instead of leaving the process, so that `--json` covers usage as well."""
 
+    asked: str | None = None
+    """The command whose words the whole line's parser could not place."""
+
     def __init__(self, **options: Any) -> None:
         # An abbreviation that works today is another option tomorrow.
         super().__init__(allow_abbrev=False, **options)
@@ -68,7 +71,7 @@ class Parser(argparse.ArgumentParser):
         from provisioner.errors import UsageError
 
         wrong = re.search(r"invalid choice: (.+?) \(choose from (.+)\)", message)
-        hint = f"see `{self.prog} --help`"
+        hint = f"see `{self.asked or self.prog} --help`"
         if wrong is not None:
             from difflib import get_close_matches
 
@@ -89,6 +92,8 @@ def build_parser(asked: str | None = None) -> argparse.ArgumentParser:
         description="Turns a YAML profile into a Windows machine that installed itself.",
         epilog=EPILOG,
     )
+    if asked in COMMANDS:
+        parser.asked = f"provisioner {asked}"
     parser.add_argument("--version", action="version", version=f"provisioner {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in (asked,) if asked in COMMANDS else COMMANDS:

@@ -195,14 +195,14 @@ class Session:
     def generated_secret(self, name: str, user: str) -> KeptSecret:
         """A generated password of a machine; FailedError where there is none."""
         from provisioner.host.secrets import kept_secret, secret_slot
+        from provisioner.store.machine import no_machine
 
         store = self.store(name)
         state = store.load()
-        found = kept_secret(
-            store.secrets_file,
-            secret_slot(user),
-            generation=state.current.number if state is not None else 0,
-        )
+        number = state.current.number if state is not None else 0
+        found = kept_secret(store.secrets_file, secret_slot(user), generation=number)
+        if found is None and state is None:
+            raise no_machine(name)
         if found is None:
             raise FailedError(
                 f"{name} keeps no generated password for {user}",

@@ -74,17 +74,25 @@ def _now(story: Story, last: Moment) -> float:
 
 
 def ways_in(world: World) -> tuple[str, ...]:
-    """How a person reaches the machine."""
+    """How a person reaches a machine that is ready: by what its profile switched on."""
+    from provisioner.cli.written import offered
     from provisioner.host.secrets import kept_secret, secret_slot
+    from provisioner.plan.domain import DISPLAY
+    from provisioner.ports import DomainState
     from provisioner.store.machine import Phase
 
     state = world.store.load()
     if state is None or state.phase is not Phase.READY:
         return ()
     lines = []
-    if state.current.forwards:
-        ports = "  ".join(f"{f.service} 127.0.0.1:{f.host_port}" for f in state.current.forwards)
-        lines.append(f"reach it: {ports}")
+    record = world.hypervisor.domain(world.store.name)
+    on = offered(state) | {DISPLAY}
+    ports = [f for f in state.current.forwards if f.service in on]
+    if record is None or record.state is not DomainState.RUNNING:
+        lines.append(f"start it: provisioner up {state.profile}")
+    elif ports:
+        places = "  ".join(f"{f.service} 127.0.0.1:{f.host_port}" for f in ports)
+        lines.append(f"reach it: {places}")
     else:
         try:
             addresses = world.hypervisor.addresses(world.store.name)

@@ -127,14 +127,21 @@ def judge(
     """Everything, the most basic first. `facts` is what looking failed with where it failed;
     `binding` why the Python module libvirt is missing.
     """
-    findings = (
-        _kvm(accelerator),
+    needed = (
         _binding(binding),
         _program("qemu", "qemu-system-x86_64", find_program, QEMU),
         _program("qemu-img", "qemu-img", find_program, QEMU_IMG),
-        *_libvirt(facts, uid),
+    )
+    folder = _state_folder(state_folder, uid)
+    others = any(one.level is Level.FAIL for one in (*needed, folder)) and any(
+        find_program(name) for name in ("virsh", "libvirtd", "virtqemud")
+    )
+    findings = (
+        _kvm(accelerator),
+        *needed,
+        *_libvirt(facts, uid, others=others),
         _swtpm(facts, find_program),
-        _state_folder(state_folder, uid),
+        folder,
         *(_host(facts, uid) if isinstance(facts, HostFacts) else ()),
     )
     return tuple(replace(found, fix=_for_host(found.fixes, family)) for found in findings)
@@ -271,8 +278,13 @@ def _program(
     return Finding(id=name, level=Level.OK, what=program, why=path)
 
 
-def _libvirt(facts: HostFacts | ProvisionerError, uid: int) -> Iterator[Finding]:
+def _libvirt(facts: HostFacts | ProvisionerError, uid: int, *, others: bool) -> Iterator[Finding]:
+    """`others`: it is installed, and something else is missing without which it cannot be asked."""
     what = "libvirt"
+    if isinstance(facts, ProvisionerError) and others:
+        why = f"{facts.message}; mend what else is wrong here first"
+        yield Finding(id="libvirt", level=Level.FAIL, what=what, why=why)
+        return
     if isinstance(facts, ProvisionerError):
         join = "join the group libvirt" in (facts.hint or "")
         fixes = (
@@ -383,5 +395,5 @@ def _room(facts: HostFacts) -> Finding:
         level=Level.WARN if free >= ROOM_NEEDED else Level.FAIL,
         what=what,
         why=f"{why}; an installed Windows takes about 20 GiB, and updates more",
-        fixes=_everywhere(f"df -h {shlex.quote(facts.storage.folder)}"),
+        fixes=_everywhere(f"du -xh --max-depth=2 {shlex.quote(facts.storage.folder)} | sort -h"),
     )

@@ -123,6 +123,14 @@ BY_TEXT: tuple[tuple[re.Pattern[str], _Meaning], ...] = tuple(
             ),
         ),
         (
+            r"Failed to connect socket to '.*(libvirt|virtqemud).*Permission denied",
+            _Meaning(
+                HostError,
+                "libvirt's daemon does not let this user in",
+                "join the group libvirt and log in again, or use --connect qemu:///session",
+            ),
+        ),
+        (
             r"Failed to connect socket to '.*(libvirt|virtqemud)",
             _Meaning(
                 HostError,

@@ -6,6 +6,7 @@ Nothing is read past the end, nothing is written, and every failure names the by
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -134,7 +135,7 @@ def opened(path: Path) -> Iterator[Window]:
         ) from err
     except PermissionError as err:
         raise MediaError(
-            f"{path} may not be read by you", hint=f"try: setfacl -m u:$USER:r '{path}'"
+            f"{path} may not be read by you", hint=f"try: {_letting_in(path)}"
         ) from err
     except (OSError, ValueError) as err:
         raise MediaError(f"cannot open {path}: {err}") from err
@@ -152,3 +153,11 @@ def opened(path: Path) -> Iterator[Window]:
         yield Window(path=path, descriptor=descriptor, size=size)
     finally:
         os.close(descriptor)
+
+
+def _letting_in(path: Path) -> str:
+    """The one command that would help: for the outermost folder that keeps the user out, or it."""
+    for folder in reversed(path.absolute().parents):
+        if not os.access(folder, os.X_OK):
+            return f"setfacl -m u:$USER:x {shlex.quote(str(folder))}"
+    return f"setfacl -m u:$USER:r {shlex.quote(str(path))}"

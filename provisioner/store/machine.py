@@ -30,6 +30,11 @@ class MachineBusy(HostError):
     """Another process is changing this machine."""
 
 
+def no_machine(name: str) -> FailedError:
+    """What every command says of a name that no machine has."""
+    return FailedError(f"there is no machine {name}", hint="`provisioner list` shows them all")
+
+
 class Phase(StrEnum):
     """How far a machine got."""
 

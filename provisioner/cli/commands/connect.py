@@ -58,8 +58,10 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     """Prints the command line, or becomes the program."""
     from provisioner.cli.clients import PACKAGES
     from provisioner.cli.environment import is_terminal
+    from provisioner.cli.written import KEYS, offered
     from provisioner.errors import FailedError, HostError, UsageError
     from provisioner.ports import DomainState
+    from provisioner.store.machine import no_machine
 
     name, console = arguments.name, session.console
     if arguments.form is None and (arguments.output or arguments.with_password):
@@ -68,7 +70,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     state = world.store.load()
     record = world.hypervisor.domain(name)
     if state is None or record is None or record.ownership is None:
-        raise FailedError(f"there is no machine {name}", hint="`provisioner list` shows them all")
+        raise no_machine(name)
     if record.state is not DomainState.RUNNING:
         raise FailedError(
             f"{name} is {record.state.value}", hint=f"`provisioner up {state.profile}` starts it"
@@ -92,8 +94,8 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
             "user": user,
         },
     )
-    if way == "rdp" and state.current.intent.get("windows.remote.rdp") == "False":
-        console.warn("the profile does not turn Remote Desktop on (windows.remote.rdp)")
+    if way in KEYS and way not in offered(state):
+        console.warn(f"the profile does not turn this on ({KEYS[way]})")
     if user and way != "viewer":
         console.say(f"password of {user}: {_password(session, name, user)}")
     here = is_terminal(sys.stdin) and is_terminal(sys.stdout) and not console.as_json

@@ -38,13 +38,14 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     from provisioner.errors import FailedError
     from provisioner.host.terminal import attach, openable
     from provisioner.ports import DomainState
+    from provisioner.store.machine import no_machine
 
     name, console = arguments.name, session.console
     session.store(name)
     world = session.world(name, arguments.connect)
     record = world.hypervisor.domain(name)
     if record is None or record.ownership is None:
-        raise FailedError(f"there is no machine {name}", hint="`provisioner list` shows them all")
+        raise no_machine(name)
     if record.state is not DomainState.RUNNING:
         raise FailedError(f"{name} is {record.state.value}", hint="`provisioner up` starts it")
     port = world.hypervisor.serial_port(name)

@@ -23,8 +23,9 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     """Names everything, asks, removes."""
     from provisioner.autopsy.bundle import bundles
     from provisioner.cli.environment import is_terminal
-    from provisioner.errors import FailedError, RefusedError
+    from provisioner.errors import RefusedError
     from provisioner.run.machine import belongings, delete
+    from provisioner.store.machine import no_machine
 
     name = arguments.name
     world = session.world(name, arguments.connect)
@@ -34,9 +35,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         if not goes:
             record = world.hypervisor.domain(name)
             if record is None:
-                raise FailedError(
-                    f"there is no machine {name}", hint="`provisioner list` shows them all"
-                )
+                raise no_machine(name)
         for line in goes:
             console.say(f"  {line}")
         kept = bundles(session.environment.state, name)

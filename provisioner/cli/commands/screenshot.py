@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     from provisioner.errors import UsageError
     from provisioner.guest.screen import png
     from provisioner.image.output import replacing
+    from provisioner.store.machine import no_machine
 
     name, console = arguments.name, session.console
     to_stdout = arguments.output == "-"
@@ -35,6 +36,8 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         raise UsageError("a picture is nothing for this standard output", hint="use -o FILE.png")
     session.store(name)  # UsageError for what cannot be a machine's name
     world = session.world(name, arguments.connect)
+    if world.hypervisor.domain(name) is None:
+        raise no_machine(name)
     data = png(world.hypervisor.screenshot(name))
     if to_stdout:
         sys.stdout.buffer.write(data)

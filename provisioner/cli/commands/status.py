@@ -24,8 +24,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """Prints one block per machine."""
     from provisioner.cli.standing import installation_line, status, ways_in
-    from provisioner.errors import FailedError, UsageError
+    from provisioner.errors import UsageError
     from provisioner.guest.screen import png
+    from provisioner.store.machine import no_machine
 
     console = session.console
     names = [arguments.name] if arguments.name else session.machine_names()
@@ -37,9 +38,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         world = session.world(name, arguments.connect)
         members = status(world)
         if members["phase"] is None and members["state"] is None:
-            raise FailedError(
-                f"there is no machine {name}", hint="`provisioner list` shows them all"
-            )
+            raise no_machine(name)
         phase = members["phase"] or "unknown"
         console.result(f": {phase}, {members['state']}", heading=name)
         for key in ("profile", "uri", "reason"):

@@ -53,9 +53,17 @@ def check_host(
     if free is not None and free < 2 * GIB:
         yield Problem(
             rule="host.space",
-            message=f"{host.storage.folder} has only {free / GIB:.1f} GiB left",
-            hint="make room, or choose another pool with `machine.pool`",
+            message=f"{host.storage.folder} has only {_rounded(free)} left; a machine needs "
+            "2 GiB to begin with, and an installed Windows about 20",
+            hint="make room, or choose another pool with `machine.pool`"
+            if host.storage.pool
+            else "make room, or let XDG_STATE_HOME name a folder on a larger disk",
         )
+
+
+def _rounded(count: int) -> str:
+    """For people: `1.4 GiB`, `300 MiB`."""
+    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count >> 20} MiB"
 
 
 def _pc(profile: Profile, host: HostFacts, places: Places) -> Iterator[Problem]:

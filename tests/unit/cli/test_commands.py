@@ -43,7 +43,7 @@ CODES = [
     pytest.param(("plan", "m1.yaml", "--media", "install=short.iso"), 3, "short.iso", id="cut-off"),
     pytest.param(("build", "m1.yaml", "-o", "out"), 3, "disc.iso", id="build"),
     pytest.param(("render", "m1.yaml", "-o", "out"), 3, "disc.iso", id="render"),
-    pytest.param(("secret", "m1", "dev"), 4, "keeps no generated password", id="no-secret"),
+    pytest.param(("secret", "m1", "dev"), 4, "there is no machine m1", id="no-secret"),
     pytest.param(("status", "../x"), 2, "is not the name of a machine", id="bad-name"),
     pytest.param(("list",), 0, "", id="list"),
     pytest.param(("schema",), 0, "", id="schema"),

@@ -19,6 +19,7 @@ from provisioner.cli.config import read_config
 from provisioner.cli.console import TerminalConsole
 from provisioner.cli.environment import Environment
 from provisioner.cli.session import Session
+from provisioner.cli.standing import ways_in
 from provisioner.errors import FailedError, HostError
 from provisioner.host.domain_xml import display_in
 from provisioner.run.world import World
@@ -213,7 +214,13 @@ def test_what_is_asked_for(desk: Desk) -> None:
 def test_rdp_that_the_profile_does_not_turn_on(desk: Desk) -> None:
     desk.remember(forwards=(RDP,), rdp=False)
     assert "xfreerdp3" in desk.connect(way="rdp")
-    assert "does not turn Remote Desktop on" in desk.err.getvalue()
+    assert "the profile does not turn this on (windows.remote.rdp)" in desk.err.getvalue()
+
+
+def test_ssh_that_the_profile_does_not_turn_on(desk: Desk) -> None:
+    desk.remember(forwards=(SSH,))
+    assert desk.connect(way="ssh").startswith("ssh ")
+    assert "the profile does not turn this on (windows.remote.ssh)" in desk.err.getvalue()
 
 
 def test_the_password_is_told_about_and_not_shown(desk: Desk) -> None:
@@ -312,3 +319,24 @@ def test_no_desktop(tmp_path: Path) -> None:
     code, screen = at_terminal(tmp_path, "", "remote-viewer")
     assert code == HostError.exit_code
     assert "ssh -L" in screen and "viewer got" not in screen
+
+
+# What `status` and `up` tell of it.
+
+
+def told(desk: Desk) -> list[str]:
+    console = TerminalConsole(out=desk.out, err=desk.err, as_json=False)
+    with FakeSession(desk.folder, desk.hypervisor, console) as session:
+        return list(ways_in(session.world("dev", None)))
+
+
+def test_only_what_the_profile_turned_on_is_told(desk: Desk) -> None:
+    display = Forward(service="display", guest_port=5900, host_port=20009)
+    desk.remember(forwards=(RDP, SSH, display))
+    assert told(desk) == ["reach it: rdp 127.0.0.1:20001  display 127.0.0.1:20009"]
+
+
+def test_a_machine_that_is_off_is_not_reached(desk: Desk) -> None:
+    desk.remember(forwards=(RDP,))
+    desk.hypervisor.destroy("dev")
+    assert told(desk) == ["start it: provisioner up dev.yaml"]

@@ -51,6 +51,15 @@ def test_nothing_is_installed(tmp_path: Path) -> None:
     assert all("apt install" in (found[name].fix or "") for name in failed)
 
 
+def test_libvirt_that_cannot_be_asked_because_qemu_is_missing(tmp_path: Path) -> None:
+    """It is there: to install it once more would mend nothing."""
+    there = {"virsh": "/usr/bin/virsh", "swtpm": "/usr/bin/swtpm", "swtpm_setup": "/usr/bin/x"}
+    found = findings(tmp_path, HostError("no QEMU for x86_64"), find_program=there.get)
+    assert "apt install qemu" in (found["qemu"].fix or "")
+    assert found["libvirt"].fix is None
+    assert "mend what else is wrong here first" in found["libvirt"].why
+
+
 @pytest.mark.parametrize(
     ("family", "command"),
     [

@@ -44,6 +44,12 @@ class FakeLibvirtError(Exception):
     [
         (38, "Failed to connect socket to '/run/libvirt/virtlogd-sock': No", HostError, "virtlogd"),
         (38, "Failed to connect socket to '/run/libvirt/libvirt-sock': No", HostError, "daemon"),
+        (
+            38,
+            "Failed to connect socket to '/run/libvirt/libvirt-sock': Permission denied",
+            HostError,
+            "does not let this user in",
+        ),
         (9, "timed out waiting to open tray of 'sdb'", FailedError, "locked the tray"),
         (1, "UNIX socket path '/a/b' too long", HostError, "too deep"),
         (1, "Failed to acquire pid file '/r/driver.pid'", HostError, "another process"),
