@@ -3,8 +3,6 @@
 What is asked for; the library (`store.library`) knows which file that is.
 """
 
-from __future__ import annotations
-
 import operator
 import re
 from collections.abc import Callable, Mapping
