@@ -73,7 +73,7 @@ def collect(profile: Profile) -> GuestSettings:
         "firewall": _firewall(settings),
         "ssh": _ssh(ssh) if ssh is not None else None,
     }
-    any_setting = settings != Settings() or ssh is not None or bool(registry)
+    any_setting = settings != Settings.model_construct() or ssh is not None or bool(registry)
     return GuestSettings(files=tuple(files), context={**context, "any": any_setting})
 
 
