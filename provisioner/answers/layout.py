@@ -7,6 +7,7 @@ Sizes are MiB, which the reference calls MB. Sources: windows-setup.md §3.2 and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 from provisioner.errors import Problem, ProfileError
@@ -162,6 +163,7 @@ def compute(
     return arrange(wanted, uefi=uefi, disk_bytes=disk_bytes)
 
 
+@cache
 def standard(
     *, uefi: bool, recovery_bytes: int | None, recovery_first: bool = False
 ) -> tuple[disks.Partition, ...]:
