@@ -2,8 +2,9 @@
 
 The standard library compiles six methods for each such class (three quarters of a millisecond in
 Python 3.11), and every command defines a hundred of them before it does anything. Here one method
-is compiled, `__init__`; the others are shared. What the class is stays the library's doing: fields,
-defaults, slots, `dataclasses.replace`, `fields` and `asdict` work as ever.
+is compiled, `__init__`, and only for a class of which something is made; the others are shared.
+What the class is stays the library's doing: fields, defaults, slots, `dataclasses.replace`,
+`fields` and `asdict` work as ever.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def frozen(cls: _Class) -> _Class:
         return hash(values(self))
 
     methods: dict[str, Any] = {
-        "__init__": _init(every, runs_more=hasattr(made, "__post_init__")),
+        "__init__": _made_at_first(made),
         "__repr__": _repr,
         "__eq__": equal,
         "__setattr__": _refuse,
@@ -48,6 +49,16 @@ def frozen(cls: _Class) -> _Class:
         if name not in vars(cls):
             setattr(made, name, method)
     return cast(_Class, made)
+
+
+def _made_at_first(made: Any) -> Callable[..., None]:
+    """An `__init__` that puts the compiled one in its place when it is called."""
+
+    def init(self: Any, *given: Any, **values: Any) -> None:
+        made.__init__ = _init(fields(made), runs_more=hasattr(made, "__post_init__"))
+        made.__init__(self, *given, **values)
+
+    return init
 
 
 def _init(every: tuple[Field[Any], ...], *, runs_more: bool) -> Callable[..., None]:

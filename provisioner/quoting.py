@@ -12,22 +12,23 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from provisioner.errors import ProvisionerError
+from provisioner.pattern import pattern
 
 PowerShellValue = str | bool | int | Sequence["PowerShellValue"]
 """What can stand in a PowerShell script as a literal."""
 
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
-_CONTROL_BUT_SPACE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-_NO_XML = re.compile("[\ud800-\udfff\ufffe\uffff]")
-_SINGLE_QUOTES = re.compile("['‘’‚‛]")
-_BACKSLASHES_AND_QUOTE = re.compile(r'(\\*)"')
-_TRAILING_BACKSLASHES = re.compile(r"(\\+)\Z")
+_CONTROL = pattern("[\x00-\x1f\x7f-\x9f]")
+_CONTROL_BUT_SPACE = pattern("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_NO_XML = pattern("[\ud800-\udfff\ufffe\uffff]")
+_SINGLE_QUOTES = pattern("['‘’‚‛]")
+_BACKSLASHES_AND_QUOTE = pattern(r'(\\*)"')
+_TRAILING_BACKSLASHES = pattern(r"(\\+)\Z")
 _XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
-_CMD_SPECIAL = re.compile(r'[()<>&|^"!]')
-_CMD_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\\-]*")
-_CMD_WORD = re.compile(r"[A-Za-z0-9_./:=\\+@*-]+")
-_MSI_PROPERTY = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)=(.*)")
-_ARGV_PLAIN = re.compile(r"[^\s\"\x00-\x20]+")
+_CMD_SPECIAL = pattern(r'[()<>&|^"!]')
+_CMD_PLAIN = pattern(r"[A-Za-z0-9_][A-Za-z0-9_.\\-]*")
+_CMD_WORD = pattern(r"[A-Za-z0-9_./:=\\+@*-]+")
+_MSI_PROPERTY = pattern(r"([A-Za-z_][A-Za-z0-9_.]*)=(.*)")
+_ARGV_PLAIN = pattern(r"[^\s\"\x00-\x20]+")
 
 
 class UnquotableError(ProvisionerError):

@@ -14,7 +14,7 @@ from typing import Any
 
 import jinja2
 from jinja2 import pass_context
-from jinja2.runtime import Context
+from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
@@ -73,11 +73,15 @@ class Rendered:
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox, with a short way for the fields of our records: they are data, never methods."""
+    """The sandbox, with a short way for what it would not refuse: the fields of our records, which
+    are data and never methods, and a loop's `index`."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        if attribute in getattr(type(obj), "__dataclass_fields__", ()) and attribute[0] != "_":
+        kind = type(obj)
+        if attribute in getattr(kind, "__dataclass_fields__", ()) and attribute[0] != "_":
             return getattr(obj, attribute)
+        if attribute == "index" and kind is LoopContext:
+            return obj.index
         return super().getattr(obj, attribute)
 
 

@@ -7,6 +7,7 @@ needs only loops; everything else is a plain value for `templates/windows/script
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,13 @@ def collect(profile: Profile) -> GuestSettings:
         "firewall": _firewall(settings),
         "ssh": _ssh(ssh) if ssh is not None else None,
     }
-    any_setting = settings != Settings() or ssh is not None or bool(registry)
+    any_setting = settings != _untouched() or ssh is not None or bool(registry)
     return GuestSettings(files=tuple(files), context={**context, "any": any_setting})
+
+
+@cache
+def _untouched() -> Settings:
+    return Settings.model_construct()
 
 
 def _features(settings: Settings) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ Sizes are MiB, which the reference calls MB. Sources: windows-setup.md §3.2 and
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Literal
 
 from provisioner.errors import Problem, ProfileError
@@ -162,6 +163,7 @@ def compute(
     return arrange(wanted, uefi=uefi, disk_bytes=disk_bytes)
 
 
+@cache
 def standard(
     *, uefi: bool, recovery_bytes: int | None, recovery_first: bool = False
 ) -> tuple[disks.Partition, ...]:
@@ -173,11 +175,11 @@ def standard(
     graphical Setup of Windows 10 made for years.
     """
     firmware: tuple[disks.Use, ...] = ("efi", "msr") if uefi else ("system",)
-    start = tuple(disks.Partition(use=use) for use in firmware)
-    windows = (disks.Partition(use="windows"),)
+    start = tuple(disks.Partition.model_construct(use=use) for use in firmware)
+    windows = (disks.Partition.model_construct(use="windows"),)
     if not recovery_bytes:
         return (*start, *windows)
-    recovery = disks.Partition(use="recovery", size=Size.of(recovery_bytes))
+    recovery = disks.Partition.model_construct(use="recovery", size=Size.of(recovery_bytes))
     if recovery_first:
         # In this order with UEFI as KubeVirt's and quickemu's files have it (§3.2).
         return (recovery, *start, *windows) if uefi else (*start, recovery, *windows)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from provisioner.errors import Problem, ProfileError
+from provisioner.pattern import pattern
 from provisioner.profile.steps import CopyStep, ExeStep, MsiStep, Step
 from provisioner.tree import Entry, File, HostFile
 
@@ -14,8 +14,8 @@ RULE = "windows.step-file"
 LONGEST_NAME = 64
 """Characters of a name in Joliet's directory records, and what cannot stand in it (Microsoft,
 "Joliet Specification")."""
-_NOT_ON_DISC = re.compile(r'["*/:;<>?\\|\x00-\x1f]')
-_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}")
+_NOT_ON_DISC = pattern(r'["*/:;<>?\\|\x00-\x1f]')
+_SAFE = pattern(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,59}")
 
 
 def source(step: Step) -> Path | None:

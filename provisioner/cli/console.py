@@ -10,12 +10,11 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from provisioner.cli.environment import is_terminal
 from provisioner.cli.layout import cells, table, wrapped
 from provisioner.cli.progress import DELAY, WORTH_TELLING, Transfer
-from provisioner.cli.story import Story
 from provisioner.errors import (
     Autopsy,
     GuestError,
@@ -25,6 +24,9 @@ from provisioner.errors import (
     ProvisionerError,
     Severity,
 )
+
+if TYPE_CHECKING:
+    from provisioner.cli.story import Story
 
 REDRAW = 0.25
 """Seconds between two drawings of a progress bar."""
@@ -172,6 +174,8 @@ class TerminalConsole:
 
     def _told(self) -> Story:
         if self._story is None:
+            from provisioner.cli.story import Story
+
             self._story = Story(live=self._live, plain=not _takes(self._err, "●◐█░✔✘·±…"))
         return self._story
 

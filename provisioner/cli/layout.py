@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Sequence
 
-_STYLE = re.compile(r"\x1b\[[0-9;]*m")
-_COLUMN = re.compile(r" *\S+(?: \S+)*  +(?=\S)")
+from provisioner.pattern import pattern
+
+_STYLE = pattern(r"\x1b\[[0-9;]*m")
+_COLUMN = pattern(r" *\S+(?: \S+)*  +(?=\S)")
 """The first column of `  answer disc   6 files`."""
 
 

@@ -22,7 +22,6 @@ from typing import Any
 from provisioner.errors import FailedError, HostError, ProvisionerError
 from provisioner.frozen import frozen
 from provisioner.host.files import os_error, private_folder, write_file
-from provisioner.host.process import run
 from provisioner.secret import (
     FromCommand,
     FromEnvironment,
@@ -160,9 +159,14 @@ class FileSecretStore:
             ) from err
         return _text(name, data, str(path))
 
+    def _output(self, argv: tuple[str, ...]) -> bytes:
+        from provisioner.host.process import run
+
+        return run(argv, timeout=self._timeout, environment=self._environment)
+
     def _from_command(self, name: str, argv: tuple[str, ...]) -> str:
         try:
-            data = run(argv, timeout=self._timeout, environment=self._environment)
+            data = self._output(argv)
         except ProvisionerError as err:
             raise HostError(f"the secret {name}: {err.message}", hint=err.hint) from err
         return _text(name, data, argv[0])
@@ -176,7 +180,7 @@ class FileSecretStore:
         # The attributes under which python-keyring's SecretService backend files its entries.
         argv = ("secret-tool", "lookup", "service", service, "username", user)
         try:
-            data = run(argv, timeout=self._timeout, environment=self._environment)
+            data = self._output(argv)
         except ProvisionerError as err:
             raise HostError(
                 f"the secret {name}: the keyring has no entry {entry}, or cannot be asked",

@@ -52,36 +52,6 @@ class Payload:
                     assert_never(piece)
 
 
-class PayloadReader:
-    """A payload as the file object a disc library reads: `seek(0)`, then `read` to the end."""
-
-    mode = "rb"
-
-    def __init__(self, payload: Payload) -> None:
-        self._payload = payload
-        self._blocks: Iterator[bytes] = iter(())
-        self._ahead = b""
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Goes back to the beginning, the only place there is to go to."""
-        if offset or whence != os.SEEK_SET:
-            raise ValueError("a payload is read from its beginning")
-        self._blocks = self._payload.blocks()
-        self._ahead = b""
-        return 0
-
-    def read(self, size: int) -> bytes:
-        """Exactly `size` bytes, fewer only at the end."""
-        parts = [self._ahead]
-        have = len(self._ahead)
-        while have < size and (block := next(self._blocks, None)) is not None:
-            parts.append(block)
-            have += len(block)
-        data = parts[1] if len(parts) == 2 and not parts[0] else b"".join(parts)
-        self._ahead = data[size:]
-        return data[:size] if self._ahead else data
-
-
 def resolve(path: PurePosixPath, file: File, reveal: Reveal) -> Payload:
     """Renders the text parts of a file and adds up its length; `path` is for messages.
 

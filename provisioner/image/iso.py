@@ -1,38 +1,29 @@
 """Writes a tree as a small disc: ISO 9660:1999 (interchange level 4) with Joliet level 3.
 
-The one door to pycdlib. No UDF, no Rock Ridge, no clock, no random numbers, no time zone: the
-dates that pycdlib takes from the clock are overwritten in the finished bytes (decision 0002).
+No UDF, no Rock Ridge, no clock, no random numbers, no time zone (decision 0002).
 """
 
 from __future__ import annotations
 
-import io
 import re
-import struct
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
 
-import pycdlib
-from pycdlib.pycdlibexception import PyCdlibException
-
-from provisioner.errors import FailedError, Problem, ProfileError
-from provisioner.image.content import BLOCK, Payload, PayloadReader, Reveal, resolve
+from provisioner.errors import Problem, ProfileError
+from provisioner.image.answer_side import AnswerSide
+from provisioner.image.content import Payload, Reveal, resolve
+from provisioner.image.iso_records import terminator, volume_descriptor
 from provisioner.image.names import DISC, ascii_names, find_problems, folders_of
 from provisioner.image.output import refuse_source, replacing
-from provisioner.image.records import SECTOR, read_directories, read_volumes
+from provisioner.image.records import SECTOR
 from provisioner.tree import HostFile, Slice, Tree
-
-IN_MEMORY = 4 * 1024 * 1024
-"""Discs with less content than this are made in memory and written at once."""
 
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _LAST_EPOCH = 5_869_583_999  # 2155-12-31 23:59:59, the last year of a directory record (9.1.5)
-_RECORD_DATE = 18
-_ROOT_RECORD = 156
-_VOLUME_DATES = 813
-_SHARED_FIELDS = ((80, 88), (132, 190))  # volume size; path tables and root record (8.4.8, 8.4.14)
+_STRUCTURE_VERSION = 881  # 8.4.31
+_FIRST_FREE = 21
+"""Behind four descriptors and the block for a version descriptor that pycdlib and genisoimage
+leave there."""
 
 
 def write_iso(
@@ -55,103 +46,80 @@ def write_iso(
             if isinstance(part, HostFile | Slice):
                 refuse_source(destination, part.path if isinstance(part, HostFile) else part.image)
     payloads = {str(path): resolve(path, file, reveal) for path, file in tree.files()}
+    head, order, blocks = _lay_out(tree, payloads, label=label, epoch=epoch)
+    with replacing(destination, needed=blocks * SECTOR, mode=mode) as out:
+        out.write(head)
+        for path in order:
+            for block in payloads[path].blocks():
+                out.write(block)
+            out.write(bytes(-payloads[path].length % SECTOR))
+
+
+def _lay_out(
+    tree: Tree, payloads: Mapping[str, Payload], *, label: str, epoch: int
+) -> tuple[bytes, Sequence[str], int]:
+    """All that stands before the content, the files in the order of theirs, and the disc's blocks.
+
+    Each file has a place of its own, also where two hold the same; an empty one has none.
+    """
     folders = folders_of(tree)
     names = ascii_names([*folders, *payloads])
-    dates = _file_dates(tree, names, epoch)
-    content = sum(_whole_sectors(payload.length) for payload in payloads.values())
-    if content < IN_MEMORY:
-        image = io.BytesIO()
-        _master(image, folders, payloads, names=names, label=label)
-        _pin(image, epoch, dates)
-        with image.getbuffer() as data, replacing(destination, needed=len(data), mode=mode) as out:
-            out.write(data)
-    else:
-        needed = content + _overhead(len(folders), len(payloads))
-        with replacing(destination, needed=needed, mode=mode) as out:
-            _master(out, folders, payloads, names=names, label=label)
-            _pin(out, epoch, dates)
+    sides = (
+        AnswerSide(folders, payloads, lambda path: _last(names[path]).encode("ascii")),
+        AnswerSide(folders, payloads, lambda path: _last(path).encode("utf-16-be")),
+    )
+    block = _FIRST_FREE
+    for side in sides:
+        block = side.place_tables(block)
+    for side in sides:
+        block = side.place_folders(block)
+    content = block
+    places: dict[str, tuple[int, int]] = {}
+    order = [path for path in sides[0].files if payloads[path].length]
+    for path in order:
+        places[path] = block, payloads[path].length
+        block += -(-payloads[path].length // SECTOR)
+    places |= {path: (0, 0) for path in payloads if path not in places}
+    dates = _file_dates(tree, epoch)
+    primary, joliet = (
+        volume_descriptor(
+            label=label,
+            blocks=block,
+            root=side.root(epoch),
+            path_table=side.tables(),
+            recorded=epoch,
+            joliet=side is sides[1],
+        )
+        for side in sides
+    )
+    head = bytearray(content * SECTOR)
+    for number, data in (
+        (16, primary + _enhanced(primary) + joliet + terminator()),
+        *(piece for side in sides for piece in side.pieces(places, date=epoch, dates=dates)),
+    ):
+        head[number * SECTOR : number * SECTOR + len(data)] = data
+    return bytes(head), order, block
 
 
-def _master(
-    out: BinaryIO,
-    folders: Sequence[str],
-    payloads: Mapping[str, Payload],
-    *,
-    names: Mapping[str, str],
-    label: str,
-) -> None:
-    """Lets pycdlib write the image; `names` are the paths' names on the ISO 9660 side."""
-    disc = pycdlib.PyCdlib()
-    try:
-        disc.new(interchange_level=4, joliet=3, vol_ident=label, app_ident_str="PROVISIONER")
-        for path in folders:
-            disc.add_directory(f"/{names[path]}", joliet_path=f"/{path}")
-        for path, payload in payloads.items():
-            source = cast(BinaryIO, PayloadReader(payload))  # pycdlib only seeks and reads
-            disc.add_fp(source, payload.length, f"/{names[path]}", joliet_path=f"/{path}")
-        disc.write_fp(out, blocksize=BLOCK)
-        disc.close()
-    except (PyCdlibException, struct.error, IndexError, ValueError) as err:
-        # All that pycdlib was seen to raise (libvirt.md §3.2a); its own words stay in the
-        # traceback. OSError and ours are not among them and pass.
-        raise FailedError(
-            "the disc could not be laid out",
-            hint="this is a defect of provisioner or pycdlib; `--debug` shows where",
-        ) from err
+def _enhanced(primary: bytes) -> bytes:
+    """The enhanced descriptor of interchange level 4: the same under another type and version
+    (ECMA-119 8.5.1, 8.5.3, 8.5.31), so that readers who prefer it find the same root."""
+    data = bytearray(primary)
+    data[0] = data[6] = data[_STRUCTURE_VERSION] = 2
+    return bytes(data)
 
 
-def _pin(out: BinaryIO, epoch: int, files: Mapping[tuple[bool, str], bytes]) -> None:
-    """Overwrites every date of a finished image: descriptors, and records of both views.
-
-    Also gives the enhanced descriptor the primary one's sizes and root record, which pycdlib
-    1.22 leaves at one sector when the root folder needs more.
-    """
-
-    def read(offset: int, length: int) -> bytes:
-        out.seek(offset)
-        return out.read(length)
-
-    date = _record_date(epoch)
-    stamp = time.strftime("%Y%m%d%H%M%S00", time.gmtime(epoch)).encode() + b"\0"
-    unset = b"0" * 16 + b"\0"
-    primary, *others = read_volumes(read)
-    for volume in (primary, *others):
-        if volume is not primary and not volume.joliet:
-            for start, end in _SHARED_FIELDS:
-                shared = read(primary.offset + start, end - start)
-                out.seek(volume.offset + start)
-                out.write(shared)
-        else:
-            for listing in read_directories(read, volume):
-                data = bytearray(listing.data)
-                for record in listing.records:
-                    start = record.position + _RECORD_DATE
-                    data[start : start + 7] = files.get((volume.joliet, record.path), date)
-                out.seek(listing.offset)
-                out.write(data)
-        out.seek(volume.offset + _ROOT_RECORD + _RECORD_DATE)
-        out.write(date)
-        out.seek(volume.offset + _VOLUME_DATES)
-        out.write(stamp + stamp + unset + unset)  # creation, modification, expiration, effective
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
-def _file_dates(
-    tree: Tree, names: Mapping[str, str], epoch: int
-) -> Mapping[tuple[bool, str], bytes]:
-    """Dates of the files that have their own, by view (is it Joliet?) and path."""
-    dates: dict[tuple[bool, str], bytes] = {}
-    for path, file in tree.files():
-        if file.modified is not None and file.modified < epoch:
-            date = _record_date(max(file.modified, 0))
-            dates[True, str(path)] = date
-            dates[False, names[str(path)]] = date
-    return dates
-
-
-def _record_date(seconds: int) -> bytes:
-    """Seven bytes, UTC (ECMA-119 9.1.5). `time.gmtime` of an argument reads no clock."""
-    year, month, day, hour, minute, second = time.gmtime(seconds)[:6]
-    return bytes((year - 1900, month, day, hour, minute, second, 0))
+def _file_dates(tree: Tree, epoch: int) -> Mapping[str, int]:
+    """The files that have a date of their own, in seconds since 1970."""
+    return {
+        str(path): max(file.modified, 0)
+        for path, file in tree.files()
+        if file.modified is not None and file.modified < epoch
+    }
 
 
 def _argument_problems(label: str, epoch: int) -> list[Problem]:
@@ -173,12 +141,3 @@ def _argument_problems(label: str, epoch: int) -> list[Problem]:
             )
         )
     return problems
-
-
-def _whole_sectors(length: int) -> int:
-    return -(-length // SECTOR) * SECTOR
-
-
-def _overhead(folders: int, files: int) -> int:
-    """A generous guess at descriptors, path tables and both directory trees, in bytes."""
-    return 128 * 1024 + 4 * SECTOR * folders + 512 * files

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from provisioner.frozen import frozen
 
@@ -61,6 +62,7 @@ def both_short(value: int) -> bytes:
     return struct.pack("<H", value) + struct.pack(">H", value)
 
 
+@lru_cache(maxsize=1024)  # on most discs all dates are one
 def record_date(seconds: int) -> bytes:
     """Seven bytes, UTC (9.1.5)."""
     t = datetime.fromtimestamp(seconds, UTC)

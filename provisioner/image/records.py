@@ -7,7 +7,6 @@ edition) 8.4, 8.5 and 9.1, for Joliet the Joliet specification of 1995.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -19,7 +18,6 @@ SECTOR = 2048
 
 _MOST_DESCRIPTORS = 16
 _MOST_DIRECTORIES = 0x10000
-_LITTLE, _BIG = struct.Struct("<I"), struct.Struct(">I")
 _LARGEST_DIRECTORY = 64 * 1024 * 1024
 
 ReadAt = Callable[[int, int], bytes]
@@ -192,7 +190,7 @@ def _listing(read: ReadAt, volume: Volume, path: str, block: int, length: int) -
 
 def _number(data: bytes, offset: int) -> int:
     """A 32-bit number recorded in both byte orders, little-endian first (ECMA-119 7.3.3)."""
-    little, big = _LITTLE.unpack_from(data, offset)[0], _BIG.unpack_from(data, offset + 4)[0]
-    if little != big:
+    number = int.from_bytes(data[offset : offset + 4], "little")
+    if data[offset + 4 : offset + 8] != number.to_bytes(4, "big"):
         raise FailedError("a number differs between its two byte orders")
-    return int(little)
+    return number

@@ -1,6 +1,7 @@
 """Reopens a finished disc and compares every name and byte with the tree it was made from.
 
-Reads with `records`, not with pycdlib, so that a mistake of the writer is not repeated here.
+Reads with `records`, which shares nothing with the writer, so that a mistake of the writer is
+not repeated here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from pathlib import Path
 
 from provisioner.errors import FailedError
 from provisioner.image.content import Reveal, opened_untouched, resolve
-from provisioner.image.iso import IN_MEMORY
 from provisioner.image.names import ascii_names, folders_of
 from provisioner.image.records import (
     SECTOR,
@@ -23,6 +23,9 @@ from provisioner.image.records import (
     read_volumes,
 )
 from provisioner.tree import Tree
+
+IN_MEMORY = 8 * 1024 * 1024
+"""Discs up to this size are read at once."""
 
 _SHOWN = 5
 """How many differences a message names."""
@@ -36,7 +39,7 @@ def verify_iso(path: Path, tree: Tree, *, reveal: Reveal) -> None:
     """
     with opened_untouched(path) as (descriptor, status):
         size = status.st_size
-        data = os.pread(descriptor, size, 0) if size <= 2 * IN_MEMORY else None
+        data = os.pread(descriptor, size, 0) if size <= IN_MEMORY else None
 
         def read(offset: int, length: int) -> bytes:
             if data is not None:

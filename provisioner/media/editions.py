@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 
 from provisioner.errors import MediaError
 from provisioner.media.facts import Edition, MediaFacts
+from provisioner.pattern import pattern
 
-_FAMILY = re.compile(
+_FAMILY = pattern(
     r"^(Windows Server( \d{4}( R2)?)?|Windows (11|10|8\.1|8|7|Vista)|Hyper-V Server)\s+",
     re.IGNORECASE,
 )

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from provisioner.errors import MediaError
 from provisioner.media.facts import Edition, MediaFacts, MediaKind
+from provisioner.pattern import pattern
 
 _SERVERS = {
     6001: "windows-server-2008",
@@ -77,10 +78,10 @@ _LINUX = (
     "isolinux.bin",
     "pxelinux.0",
 )
-_KERNEL = re.compile(r"(.*/)?vmlinuz[^/]*$")
-_MEMORY_TEST = re.compile(r"(.*/)?(memtest|mt86plus)[^/]*$")
-_VIRTIO_LABEL = re.compile(r"virtio-win-([0-9][0-9.]*(?:-[0-9]+)?)", re.IGNORECASE)
-_VOLUME_LABEL = re.compile(r"_(X86|X64|A64)FREV_", re.IGNORECASE)
+_KERNEL = pattern(r"(.*/)?vmlinuz[^/]*$")
+_MEMORY_TEST = pattern(r"(.*/)?(memtest|mt86plus)[^/]*$")
+_VIRTIO_LABEL = pattern(r"virtio-win-([0-9][0-9.]*(?:-[0-9]+)?)", re.IGNORECASE)
+_VOLUME_LABEL = pattern(r"_(X86|X64|A64)FREV_", re.IGNORECASE)
 _STARTS = (
     (b"PK\x03\x04", "a ZIP archive", "unpack it and give the image inside"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "unpack it and give the image inside"),

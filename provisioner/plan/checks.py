@@ -15,7 +15,6 @@ from provisioner.plan.rules.domain import check_domain
 from provisioner.plan.rules.drivers import check_drivers
 from provisioner.plan.rules.given import GIB, KEY_PAGE_BUILD, Media, Places
 from provisioner.plan.rules.hardware import check_hardware
-from provisioner.plan.rules.host import check_host
 from provisioner.plan.rules.media import check_install, edition_of, is_windows, not_windows
 from provisioner.plan.rules.nominal import nominal_domain
 from provisioner.plan.rules.secrets import check_secrets
@@ -35,7 +34,6 @@ __all__ = [
     "check_discs",
     "check_domain",
     "check_hardware",
-    "check_host",
     "check_media",
     "check_secrets",
     "composed",

@@ -20,7 +20,6 @@ from provisioner.plan.checks import (
     check_answers,
     check_domain,
     check_hardware,
-    check_host,
     check_media,
     composed,
     edition_of,
@@ -39,6 +38,7 @@ from provisioner.plan.intent import content_hash, wish
 from provisioner.plan.model import ForwardedPort, MachinePlan, digest
 from provisioner.plan.ready import services_of
 from provisioner.plan.rules.force import forced
+from provisioner.plan.rules.host import check_host
 from provisioner.plan.steps import (
     CreateDisk,
     DefineDomain,

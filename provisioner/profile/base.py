@@ -1,7 +1,5 @@
 """What all profile models share."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +9,8 @@ class ProfileModel(BaseModel):
     """Frozen, no unknown keys, no input values in error messages (they may be secrets).
 
     Field docstrings are the descriptions of the editor schema and of the reference (`docstrings`).
+    Validators are built when they are first needed: once, for the whole of a Profile. That is why a
+    default is written `Model.model_construct()`; `Model()` would want a validator of its own.
     """
 
     model_config = ConfigDict(
@@ -18,6 +18,7 @@ class ProfileModel(BaseModel):
         extra="forbid",
         hide_input_in_errors=True,
         validate_default=True,
+        defer_build=True,
     )
 
 

@@ -1,7 +1,5 @@
 """Partitions of a profile's disks (docs/facts/windows-setup.md §3.2)."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, ClassVar, Literal
 

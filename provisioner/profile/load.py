@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from provisioner.errors import Place, Problem, ProfileError, Severity
 from provisioner.frozen import frozen
-from provisioner.profile import fields, messages, rules
+from provisioner.profile import fields, rules
 from provisioner.profile.fields import Form, Forms
 from provisioner.profile.layers import Layer, host_path, read_layers
 from provisioner.profile.merge import merge
@@ -174,6 +174,8 @@ def _checked(data: dict[str, Any]) -> tuple[Profile | None, tuple[Finding, ...]]
     try:
         profile = _validated(data)
     except ValidationError as err:
+        from provisioner.profile import messages
+
         found = tuple(messages.findings(err, data, Profile))
         unread = messages.faulty_paths(err, data)
         return None, (*found, *_rules_on_the_rest(data, unread))
@@ -182,6 +184,8 @@ def _checked(data: dict[str, Any]) -> tuple[Profile | None, tuple[Finding, ...]]
 
 def _rules_on_the_rest(data: Any, unread: frozenset[fields.Path]) -> tuple[Finding, ...]:
     """What the rules say without the faulty keys; without their mappings where they are needed."""
+    from provisioner.profile import messages
+
     while () not in unread:
         rest = _without(data, unread)
         try:

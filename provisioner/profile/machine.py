@@ -1,7 +1,5 @@
 """The `machine:` part of a profile: the virtual machine."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -62,9 +60,9 @@ class Machine(ProfileModel):
     """`secure-boot`: UEFI with Microsoft's keys enrolled; `uefi`: without; `bios`."""
     tpm: bool = True
     """An emulated TPM 2.0."""
-    disks: Annotated[tuple[Disk, ...], Field(min_length=1)] = (Disk(),)
+    disks: Annotated[tuple[Disk, ...], Field(min_length=1)] = (Disk.model_construct(),)
     """Disks, the first is Windows'."""
-    networks: tuple[Network, ...] = (Network(),)
+    networks: tuple[Network, ...] = (Network.model_construct(),)
     """Network interfaces."""
     graphics: Literal["vnc", "spice"] | None = "vnc"
     """Remote display, on loopback only; null for none."""
@@ -77,5 +75,5 @@ class Machine(ProfileModel):
     boot_prompt: Literal["auto", "overlay", "keys"] = "auto"
     """How "Press any key to boot from CD" is passed: an overlay that points at the disc's own
     no-prompt loader where possible, otherwise key presses."""
-    ready: Ready = Ready()
+    ready: Ready = Ready.model_construct()
     """When the machine counts as ready."""

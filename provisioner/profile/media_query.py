@@ -3,8 +3,6 @@
 What is asked for; the library (`store.library`) knows which file that is.
 """
 
-from __future__ import annotations
-
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -27,8 +25,8 @@ _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
     "": operator.eq,
 }
-_PART = re.compile(r"(>=|<=|!=|==|>|<|) ?([0-9]{4,6})(?:\.([0-9]{1,6}))?")
-_RANGE = rf"{_PART.pattern}(?: ?, ?{_PART.pattern})*"
+_PART = r"(>=|<=|!=|==|>|<|) ?([0-9]{4,6})(?:\.([0-9]{1,6}))?"
+_RANGE = rf"{_PART}(?: ?, ?{_PART})*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +39,7 @@ class BuildRange:
     def __post_init__(self) -> None:
         parts = []
         for piece in self.text.split(","):
-            found = _PART.fullmatch(piece.strip())
+            found = re.fullmatch(_PART, piece.strip())
             if found is None:
                 raise BadValue(
                     f"{self.text!r} is no range of Windows builds",

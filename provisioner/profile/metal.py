@@ -1,7 +1,5 @@
 """The `metal:` part of a profile: a physical PC, in place of `machine:`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Literal
 

@@ -1,7 +1,5 @@
 """The top of a profile. A Profile is frozen and says what is wanted, not how to get it."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from provisioner.profile.base import HostPath, ProfileModel
@@ -35,11 +33,11 @@ class Profile(ProfileModel):
     not inherited through `extends`, so that two files are two machines."""
     description: str | None = None
     """A note for people; becomes the domain's description."""
-    media: Media = Media()
+    media: Media = Media.model_construct()
     """The discs you have."""
     windows: Windows
     """The Windows that shall be on it."""
-    machine: Machine = Machine()
+    machine: Machine = Machine.model_construct()
     """The virtual machine it runs on."""
     metal: Metal | None = None
     """A physical PC, in place of `machine`: for an install stick."""

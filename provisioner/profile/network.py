@@ -4,8 +4,6 @@ Sources: docs/facts/windows-setup.md §4.2 to §4.4; Microsoft's naming conventi
 domains and organizational units.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface

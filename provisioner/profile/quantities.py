@@ -11,6 +11,7 @@ from typing import Any, Self
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from provisioner.pattern import pattern
 from provisioner.profile.values import BadValue, schema_for
 
 _SIZES = {
@@ -25,12 +26,12 @@ _SIZES = {
     "B": 1,
 }
 _LARGEST = 2**63 - 1
-_SIZE = re.compile(r"([0-9]{1,19}(?:\.[0-9]{1,6})?) ?(TiB|GiB|MiB|KiB|TB|GB|MB|kB|B)")
-_LOOKS_LIKE_SIZE = re.compile(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*([kmgt])?(i)?b?\s*", re.IGNORECASE)
+_SIZE = pattern(r"([0-9]{1,19}(?:\.[0-9]{1,6})?) ?(TiB|GiB|MiB|KiB|TB|GB|MB|kB|B)")
+_LOOKS_LIKE_SIZE = pattern(r"\s*([0-9]+(?:[.,][0-9]+)?)\s*([kmgt])?(i)?b?\s*", re.IGNORECASE)
 
 _DURATIONS = {"h": 3600, "min": 60, "s": 1}
-_DURATION = re.compile(r"(?:([0-9]{1,9}) ?h)?(?: ?([0-9]{1,9}) ?min)?(?: ?([0-9]{1,9}) ?s)?")
-_LOOKS_LIKE_DURATION = re.compile(r"\s*([0-9]{1,9})\s*([a-z]*)\.?\s*", re.IGNORECASE)
+_DURATION = pattern(r"(?:([0-9]{1,9}) ?h)?(?: ?([0-9]{1,9}) ?min)?(?: ?([0-9]{1,9}) ?s)?")
+_LOOKS_LIKE_DURATION = pattern(r"\s*([0-9]{1,9})\s*([a-z]*)\.?\s*", re.IGNORECASE)
 _LONGEST = 30 * 24 * 3600
 
 

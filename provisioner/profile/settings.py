@@ -3,8 +3,6 @@
 What is left out stays as Windows has it.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -235,17 +233,17 @@ class Settings(ProfileModel):
     """Files and folders of this host that are copied into Windows."""
     registry: tuple[RegistrySetting, ...] = ()
     """Values in the registry. They go over those that other settings make."""
-    features: Features = Features()
+    features: Features = Features.model_construct()
     """Parts of Windows."""
-    firewall: LetIn = LetIn()
+    firewall: LetIn = LetIn.model_construct()
     """Ping and ports that Windows' firewall lets in."""
-    server: Server = Server()
+    server: Server = Server.model_construct()
     """What only servers have."""
-    power: Power = Power()
+    power: Power = Power.model_construct()
     """Power plan."""
     page_file: PageFile | Literal["automatic", "none"] | None = None
     """The page file; from the next start on."""
-    desktop: Desktop = Desktop()
+    desktop: Desktop = Desktop.model_construct()
     """What a user sees."""
-    system: System = System()
+    system: System = System.model_construct()
     """What a lab often wants otherwise than Windows comes."""

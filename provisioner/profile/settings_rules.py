@@ -118,7 +118,7 @@ def power(profile: Profile) -> Iterator[Finding]:
 def remote_desktop(profile: Profile) -> Iterator[Finding]:
     """Details of something that is off."""
     remote = profile.windows.remote
-    if remote.desktop != RemoteDesktop() and not remote.rdp:
+    if remote.desktop != RemoteDesktop.model_construct() and not remote.rdp:
         yield Finding(
             path=("windows", "remote", "desktop"),
             message="Remote Desktop is not turned on",

@@ -3,8 +3,6 @@
 docs/steps.md says how they are carried out.
 """
 
-from __future__ import annotations
-
 import re
 import warnings
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The `windows:` part of a profile: what Setup is told and what runs at the first logon."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -124,7 +122,7 @@ class Remote(ProfileModel):
 
     rdp: bool = False
     """Remote Desktop with Network Level Authentication, and its firewall group."""
-    desktop: RemoteDesktop = RemoteDesktop()
+    desktop: RemoteDesktop = RemoteDesktop.model_construct()
     """How Remote Desktop behaves."""
     winrm: Literal["https"] | None = None
     """Windows Remote Management on port 5986 with a self-signed certificate."""
@@ -155,23 +153,23 @@ class Windows(ProfileModel):
     product_key: SecretValue | None = None
     """A product key for activation. Default: a generic one where this edition and medium need
     it."""
-    oem: Oem = Oem()
+    oem: Oem = Oem.model_construct()
     """What System Properties say about the computer."""
-    locale: Locale = Locale()
+    locale: Locale = Locale.model_construct()
     """Languages, formats, keyboard and time zone."""
-    administrator: Administrator = Administrator()
+    administrator: Administrator = Administrator.model_construct()
     """The built-in Administrator account."""
     users: tuple[User, ...] = ()
     """Local accounts."""
     autologon: Autologon | None = None
     """Log a user on by itself."""
-    remote: Remote = Remote()
+    remote: Remote = Remote.model_construct()
     """Ways in from the network."""
-    join: Join = Join()
+    join: Join = Join.model_construct()
     """The workgroup or domain the computer becomes a member of."""
-    dns: Dns = Dns()
+    dns: Dns = Dns.model_construct()
     """DNS of the whole computer; servers are told for each interface."""
-    firewall: Firewall = Firewall()
+    firewall: Firewall = Firewall.model_construct()
     """Groups of firewall rules."""
     install_by: Literal["setup", "apply"] = "setup"
     """Who puts the image on the disk: Windows Setup, or a script of ours that Setup starts in
@@ -187,7 +185,7 @@ class Windows(ProfileModel):
     recovery_place: Literal["behind", "first"] = "behind"
     """Where it lies: `behind` Windows, where updates can enlarge it, or `first` on the disk, where
     Windows can grow when the disk does."""
-    settings: Settings = Settings()
+    settings: Settings = Settings.model_construct()
     """What is set inside Windows at the first logon."""
     steps: tuple[Step, ...] = ()
     """What runs at the first logon, in this order; the first failure stops."""

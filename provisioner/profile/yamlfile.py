@@ -18,7 +18,6 @@ from yaml.reader import Reader
 
 from provisioner.errors import Place, Problem
 from provisioner.frozen import frozen
-from provisioner.profile.syntax import explain
 from provisioner.profile.veil import veiled_lines
 
 LARGEST_FILE = 256 * 1024
@@ -178,6 +177,8 @@ def _read(text: str, place: Callable[..., Place]) -> Document:
     except _Stop as stop:
         builder.refuse(stop.message, stop.rule, place(stop.mark), stop.hint)
     except yaml.MarkedYAMLError as err:
+        from provisioner.profile.syntax import explain
+
         found = explain(err)
         builder.refuse(found.message, found.rule, place(mark_of(found.mark)), found.hint)
     except (yaml.YAMLError, ValueError, IndexError, OverflowError):

@@ -12,21 +12,22 @@ from provisioner.answers.lint.answerfile import AnswerFile
 from provisioner.answers.lint.document import Element
 from provisioner.answers.lint.findings import Finding, error, note, warning
 from provisioner.answers.lint.targets import CONX, WINDOWS_10
+from provisioner.pattern import pattern
 
 SAFE_IN_WINDOWS_PE = 255
 """What unattend-generator keeps to; the reference gives no limit for windowsPE (§3.8)."""
 LAB_CONFIG = ("BypassTPMCheck", "BypassSecureBootCheck", "BypassRAMCheck")
-_FOLKLORE = re.compile(r"LabConfig.{0,200}\b(Bypass(?:CPU|Storage|Disk)Check)\b", re.IGNORECASE)
-_SHELL = re.compile(r"(?:^|[\\/])(?:cmd|powershell|pwsh)(?:\.exe)?$", re.IGNORECASE)
-_QUOTED = re.compile(r'"[^"]*"')
-_OPERATOR = re.compile(r"&&|\|\||[|<>]|(?<!\^)&")
-_REBOOTS = re.compile(
+_FOLKLORE = pattern(r"LabConfig.{0,200}\b(Bypass(?:CPU|Storage|Disk)Check)\b", re.IGNORECASE)
+_SHELL = pattern(r"(?:^|[\\/])(?:cmd|powershell|pwsh)(?:\.exe)?$", re.IGNORECASE)
+_QUOTED = pattern(r'"[^"]*"')
+_OPERATOR = pattern(r"&&|\|\||[|<>]|(?<!\^)&")
+_REBOOTS = pattern(
     r"\bshutdown(?:\.exe)?\s+[-/][rs]\b|\bwpeutil(?:\.exe)?\s+(?:reboot|shutdown)\b"
     r"|\b(?:Restart|Stop)-Computer\b",
     re.IGNORECASE,
 )
-_LETTER = re.compile(r"^\s*([A-Za-z]):[\\/]")
-_PASSWORD = re.compile(
+_LETTER = pattern(r"^\s*([A-Za-z]):[\\/]")
+_PASSWORD = pattern(
     r"\bnet1?(?:\.exe)?\s+user\s+\S+\s+(?![/*])\S"
     r"|(?:/|--?)(?:p|password|pass|pw)[:=]\S"
     r"|\bConvertTo-SecureString\b(?=.*-AsPlainText)"

@@ -10,9 +10,10 @@ from provisioner.answers.lint.document import Element
 from provisioner.answers.lint.findings import Finding, error, note, warning
 from provisioner.answers.lint.targets import WINDOWS_11
 from provisioner.frozen import frozen
+from provisioner.pattern import pattern
 
-_TYPE_ID = re.compile(r"0x[0-9A-Fa-f]{2}|\{?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}?")
-_GUID = re.compile(r"\{?[0-9A-Fa-f]{8}-")
+_TYPE_ID = pattern(r"0x[0-9A-Fa-f]{2}|\{?[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}?")
+_GUID = pattern(r"\{?[0-9A-Fa-f]{8}-")
 RUNS_ON_GPT = ("efi", "msr")
 
 

@@ -46,7 +46,6 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     from provisioner.plan.checks import (
         check_discs,
         check_hardware,
-        check_host,
         edition_of,
         in_order,
     )
@@ -74,6 +73,8 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     if arguments.host and loaded.profile.metal is not None:
         session.console.say("a physical PC needs nothing of this host; libvirt was not asked")
     elif arguments.host:
+        from provisioner.plan.rules.host import check_host
+
         hypervisor = session.hypervisor(
             loaded.profile.name, arguments.connect or loaded.profile.machine.connect
         )

@@ -84,8 +84,8 @@ def _server_only(profile: Profile, places: Places) -> Iterator[Problem]:
             place=places(f"{SETTINGS}.features.roles"),
             hint="clients have optional features: windows.settings.features.enable",
         )
-    for key in type(settings.server).model_fields:
-        if getattr(settings.server, key) != getattr(Server(), key):
+    for key, field in Server.model_fields.items():
+        if getattr(settings.server, key) != field.default:
             yield Problem(
                 rule="windows.server-only",
                 severity=Severity.WARNING,

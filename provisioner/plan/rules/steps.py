@@ -9,18 +9,19 @@ from provisioner.answers import step_files
 from provisioner.answers.lint.targets import CONX
 from provisioner.errors import Problem, Severity
 from provisioner.media.facts import Edition
+from provisioner.pattern import pattern
 from provisioner.plan.rules.given import Places
 from provisioner.profile.model import Profile
 from provisioner.profile.steps import CommandStep, PowerShellStep
 
-_MSI = re.compile(r"(?im)^[ \t]*(?:start(?:-process)?[ \t]+|&[ \t]*)?[\"']?[^\s\"']+\.msi\b")
-_MSIEXEC = re.compile(r"(?im)^(?!.*-Wait\b).*\bmsiexec(?:\.exe)?\b.*$")
-_QUIET = re.compile(r"/q[nb]?\b|/quiet\b|/passive\b", re.IGNORECASE)
-_WINGET = re.compile(r"\bwinget(?:\.exe)?\s+(?:install|upgrade|import|source)\b", re.IGNORECASE)
-_BUNDLE = re.compile(r"\bvirtio-win-guest-tools(?:\.exe)?\b", re.IGNORECASE)
-_LETTER = re.compile(r"(?<![A-Za-z0-9$%{])([D-WYZd-wyz]):[\\/]")
-_SYSPREP = re.compile(r"\bsysprep(?:\.exe)?\b", re.IGNORECASE)
-_REBOOT = re.compile(
+_MSI = pattern(r"(?im)^[ \t]*(?:start(?:-process)?[ \t]+|&[ \t]*)?[\"']?[^\s\"']+\.msi\b")
+_MSIEXEC = pattern(r"(?im)^(?!.*-Wait\b).*\bmsiexec(?:\.exe)?\b.*$")
+_QUIET = pattern(r"/q[nb]?\b|/quiet\b|/passive\b", re.IGNORECASE)
+_WINGET = pattern(r"\bwinget(?:\.exe)?\s+(?:install|upgrade|import|source)\b", re.IGNORECASE)
+_BUNDLE = pattern(r"\bvirtio-win-guest-tools(?:\.exe)?\b", re.IGNORECASE)
+_LETTER = pattern(r"(?<![A-Za-z0-9$%{])([D-WYZd-wyz]):[\\/]")
+_SYSPREP = pattern(r"\bsysprep(?:\.exe)?\b", re.IGNORECASE)
+_REBOOT = pattern(
     r"\bshutdown(?:\.exe)?\s+(?:[-/][a-z]+\s+)*[-/][rs]\b|\b(?:Restart|Stop)-Computer\b",
     re.IGNORECASE,
 )
