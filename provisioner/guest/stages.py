@@ -27,6 +27,9 @@ STAGES = MappingProxyType(
 )
 """Stages of docs/protocol.md in words; one that is not here is shown as it came."""
 
+STEPS = "steps"
+"""The stage in which the profile's steps run, and which is restarted in its middle."""
+
 _ORDER = MappingProxyType({name: number for number, name in enumerate(STAGES)})
 
 DEFAULT_PATIENCE = 1800.0

@@ -7,12 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from provisioner.frozen import frozen
 from provisioner.guest.protocol import Frame
-
-STAGE = "steps"
-LAST_LINES = 20
-"""Lines of a step's output that a failure is shown with."""
+from provisioner.guest.stages import STEPS
 
 LONGEST = 1000
 """Characters of one text; the runner sends no longer ones, and a guest that lies may."""
@@ -21,33 +17,15 @@ MOST_RESULTS = 200
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-@frozen
-class FailedStep:
-    """The step that ended the run: its place in the list, and the end of what it wrote."""
-
-    number: int
-    name: str
-    lines: tuple[str, ...]
-
-
-def failed_step(frames: Iterable[Frame]) -> FailedStep | None:
-    """The step that a `failed` event of the steps' stage is about; None where there is none."""
-    number, name, failed = 0, "", False
-    lines: list[str] = []
+def failed_step(frames: Iterable[Frame]) -> int | None:
+    """The number of the step that a `failed` event of the steps' stage is about, or None."""
+    number, failed = 0, False
     for frame in frames:
-        payload = frame.payload
-        match frame.event:
-            case "step":
-                number, name = _whole(payload.get("number")), _text(payload, "name")
-                if payload.get("state") == "start":
-                    lines = []
-            case "output":
-                lines = [*lines[1 - LAST_LINES :], _text(payload, "text")]
-            case "failed":
-                failed = payload.get("stage") == STAGE
-    if not failed:
-        return None
-    return FailedStep(number=number, name=name, lines=tuple(lines))
+        if frame.event == "step":
+            number = _whole(frame.payload.get("number"))
+        elif frame.event == "failed":
+            failed = frame.payload.get("stage") == STEPS
+    return number if failed else None
 
 
 def log(frames: Iterable[Frame]) -> Iterator[str]:

@@ -282,13 +282,11 @@ def _stop_when_failed(guest: Guest, name: str) -> None:
     failed = steps.failed_step(heard.about_steps)
     if failed is None:
         raise GuestError(f"{name} gave up: {failure}", hint=f"its serial log: {log}")
-    for line in failed.lines:
-        guest.world.console.warn(f"  | {line}")
     raise StepError(
         f"{name} gave up: {failure}",
-        hint=f"`provisioner up --resume` runs step {failed.number} again, as it is or corrected; "
+        hint=f"`provisioner up --resume` runs step {failed} again, as it is or corrected; "
         f"its serial log: {log}",
-        number=failed.number,
+        number=failed,
     )
 
 
