@@ -214,6 +214,9 @@ class Story:
                 looked = members.get("looked_at")
                 seen = ", ".join(map(str, looked)) if isinstance(looked, list | tuple) else ""
                 text = f'stalled: no progress for {seconds} in "{stage}"'
+                if name := members.get("step"):
+                    limit = duration(_number(members.get("timeout")) or 0.0)
+                    text = f"stalled: step {name} may take {limit}, and said nothing for {seconds}"
                 lines = self._end("bad", f"{text} ({seen})" if seen else text, "", width)
                 return [*lines, *self._last_words(members)]
             case "ended":
@@ -263,7 +266,8 @@ class Story:
 
     def _last_words(self, members: Mapping[str, Any]) -> list[str]:
         """The end of what a step wrote that ends the installation."""
-        return [f"  | {text}" for text in self._output] if members.get("stage") == STEPS else []
+        in_a_step = members.get("stage") == STEPS or bool(members.get("step"))
+        return [f"  | {text}" for text in self._output] if in_a_step else []
 
     def _note(self, text: str, members: Mapping[str, Any], width: int | None) -> list[str]:
         return self._say("note", text, str(members.get("origin", "")), width) if text else []

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from provisioner.frozen import frozen
 from provisioner.guest.firmware import BootAttempt
 from provisioner.guest.stages import patience, rank
+from provisioner.guest.steps import RunningStep
 
 LOADING = 4 * 2**20
 """Bytes read from the disc that prove its loader runs: OVMF and a boot loader alone read about
@@ -32,6 +33,10 @@ SCREENS = 32
 WEAK = 3
 """The screen and noise alone put off the stall so many times longer: a spinner turns over a dead
 system as well."""
+
+
+MARGIN = 60.0
+"""Seconds behind a step's time limit in which its runner ends it and says so (docs/steps.md)."""
 
 
 @frozen
@@ -113,11 +118,15 @@ class Inference:
 
 @frozen
 class Stall:
-    """Nothing moved for so many seconds in a stage, though all of this was looked at."""
+    """Nothing moved for so many seconds in a stage, though all of this was looked at.
+
+    With a `step`: nothing was heard of it for so many seconds, which are more than its time limit.
+    """
 
     stage: str
     seconds: float
     looked_at: tuple[str, ...]
+    step: RunningStep | None = None
 
 
 class Pulse:
@@ -130,12 +139,18 @@ class Pulse:
         self.factor = factor
         self._strong = now
         self._weak = now
+        self._word = now
         self._screens: deque[bytes] = deque(maxlen=SCREENS)
         self._looked: dict[str, None] = {}
 
     def moved(self, *, now: float) -> None:
         """A report, bytes read or written, a restart: something was done."""
         self._strong = self._weak = now
+
+    def spoke(self, *, now: float) -> None:
+        """The guest said something in a whole frame."""
+        self._word = now
+        self.moved(now=now)
 
     def counted(self, before: Counters, after: Counters, *, now: float) -> None:
         """Compares two looks at the counters."""
@@ -167,19 +182,25 @@ class Pulse:
 
     def forgive(self, *, now: float) -> None:
         """Nobody could look for a while (libvirt was away): that is not the guest's fault."""
-        self.moved(now=now)
+        self.spoke(now=now)
 
-    def stall(self, stage: str, *, now: float, extra: float | None = None) -> Stall | None:
-        """Whether this stage counts as stalled. `extra` is a longer limit that holds just now."""
+    def stall(self, stage: str, *, now: float, step: RunningStep | None = None) -> Stall | None:
+        """Whether this stage counts as stalled. While a step runs, its own limit decides: the guest
+        has to end it then, and busy disks alone are no word of it, but may be a restart."""
         limit = self._every_stage
         if limit is None:
-            limit = max(patience(stage), extra or 0.0) * self.factor
+            limit = (patience(stage) if step is None else MARGIN) * self.factor
         if limit <= 0:
             return None
-        silent = now - self._weak
-        if silent < limit and now - self._strong < WEAK * limit:
+        looked_at = tuple(self._looked)
+        if step is not None:
+            silent = now - self._word
+            if silent < step.timeout + limit or now - self._strong < limit:
+                return None
+            return Stall(stage=stage, seconds=silent, looked_at=looked_at, step=step)
+        if now - self._weak < limit and now - self._strong < WEAK * limit:
             return None
-        return Stall(stage=stage, seconds=now - self._strong, looked_at=tuple(self._looked))
+        return Stall(stage=stage, seconds=now - self._strong, looked_at=looked_at)
 
 
 def _bytes(doing: str, count: int) -> str:

@@ -33,9 +33,6 @@ STEPS = "steps"
 _ORDER = MappingProxyType({name: number for number, name in enumerate(STAGES)})
 
 DEFAULT_PATIENCE = 1800.0
-STEP_PATIENCE = 3600.0
-"""A step may compute for long without touching a disk; its own limit ends it in the guest."""
-
 PATIENCE = MappingProxyType(
     {
         "power-on": 180.0,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
+from provisioner.frozen import frozen
 from provisioner.guest.protocol import Frame
 from provisioner.guest.stages import STEPS
 
@@ -14,7 +16,30 @@ LONGEST = 1000
 """Characters of one text; the runner sends no longer ones, and a guest that lies may."""
 
 MOST_RESULTS = 200
+TIMEOUT = 3600
+"""Seconds that a step may take whose guest does not say how long it may."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+@frozen
+class RunningStep:
+    """A step that began and has not ended: after `timeout` seconds the guest ends it."""
+
+    number: int
+    name: str
+    timeout: int
+
+
+def running_step(frames: Iterable[Frame]) -> RunningStep | None:
+    """The step that began last, where nothing was said of its end."""
+    last = deque((frame for frame in frames if frame.event in ("step", "failed")), maxlen=1)
+    if not last or last[0].payload.get("state") != "start":
+        return None
+    return RunningStep(
+        number=_whole(last[0].payload.get("number")),
+        name=_text(last[0].payload, "name"),
+        timeout=_whole(last[0].payload.get("timeout")) or TIMEOUT,
+    )
 
 
 def failed_step(frames: Iterable[Frame]) -> int | None:

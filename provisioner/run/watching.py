@@ -15,7 +15,8 @@ from provisioner.guest.inference import Concluded, Counters, Inference, Pulse, S
 from provisioner.guest.listener import Heard, Listener, News, failure_words
 from provisioner.guest.protocol import Frame
 from provisioner.guest.screen import mark
-from provisioner.guest.stages import STEP_PATIENCE
+from provisioner.guest.stages import STEPS
+from provisioner.guest.steps import RunningStep, running_step
 from provisioner.guest.throughput import Throughput
 from provisioner.host.domain_xml import disk_targets, is_emulated
 from provisioner.ports import Picture, SerialPosition
@@ -81,7 +82,7 @@ class Watch:
         self._agent = _Every(AGENT)
         self._progress = _Every(PROGRESS)
         self._throughput = Throughput()
-        self._step_limit: float | None = None
+        self._step: RunningStep | None = None
         self._serial_lost = False
         self._filmed = ""
 
@@ -107,6 +108,7 @@ class Watch:
                 self.listener.heard, self.inference, position = Heard(), Inference(), None
             position = self._remember(moment) or position
         self._filmed = self.stage
+        self._step = running_step(self.listener.heard.about_steps)
         reason = self.listener.resume(position) if position is not None else None
         if not moments:
             return
@@ -143,10 +145,15 @@ class Watch:
         return True
 
     def stall(self) -> Stall | None:
-        """Whether nothing has moved for longer than the stage may be silent."""
-        return self._pulse.stall(
-            self.stage, now=self.world.clock.monotonic(), extra=self._step_limit
-        )
+        """Whether nothing has moved for longer than the stage may be silent; that is recorded."""
+        now = self.world.clock.monotonic()
+        stall = self._pulse.stall(self.stage, now=now, step=self._step)
+        if stall is not None:
+            step = {"step": stall.step.name, "timeout": stall.step.timeout} if stall.step else {}
+            looked_at = list(stall.looked_at)
+            members = {"stage": stall.stage, "seconds": round(stall.seconds), **step}
+            self.recorder.note("stalled", {**members, "looked_at": looked_at})
+        return stall
 
     def forgive(self) -> None:
         """Nobody could look for a while: time begins anew, and so do the things we know."""
@@ -183,6 +190,7 @@ class Watch:
                 "gap", {"reason": "lines of the guest are missing", "lines": item.missing}
             )
         if item.attempt is not None:
+            self._step = None  # it was cut off, and is begun again
             before = self.inference.boots
             concluded = self.inference.boot(item.attempt)
             if self.inference.boots > before:
@@ -194,6 +202,7 @@ class Watch:
                 )
             self._concluded(concluded)
         if item.frame is not None:
+            self._pulse.spoke(now=now)
             self._frame(item.frame, item.position, now)
 
     def _frame(self, frame: Frame, position: SerialPosition, now: float) -> None:
@@ -204,9 +213,7 @@ class Watch:
                 self.inference.report(stage)
                 self._entered(stage)
             case "step":
-                limit = frame.number("timeout")
-                running = frame.text("state") == "start"
-                self._step_limit = max(STEP_PATIENCE, (limit or 0) + 60.0) if running else None
+                self._step = running_step([frame])
             case "progress":
                 done = frame.number("done")
                 if not self._progress.now(now) and done != frame.number("total"):
@@ -297,8 +304,8 @@ class Watch:
 
     def _entered(self, stage: str) -> None:
         self._throughput.entered()
-        if stage != "steps":
-            self._step_limit = None
+        if stage != STEPS:
+            self._step = None
 
     def _command(self, verb: str) -> Any:
         """What the agent returns; None where it does not answer, or says what is no answer."""

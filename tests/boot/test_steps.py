@@ -4,6 +4,7 @@ loopback forwards. The direct guest carries them out by docs/steps.md, with simu
 
 from __future__ import annotations
 
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,31 @@ def hang(home: Home) -> dict[str, Any]:
 @pytest.mark.soak
 def test_a_step_that_hangs_is_ended(home: Home) -> None:
     assert "'stuck' was ended after 3 s" in hang(home)["reason"]
+    assert verdict(home) == "step.time-limit"
+    home.run("delete", "m1", "--yes")
+
+
+def verdict(home: Home) -> str:
+    """Of the one bundle that was written."""
+    (evidence,) = (home.state / "failures").iterdir()
+    return str(json.loads((evidence / "autopsy.json").read_text())["verdict"]["signature"])
+
+
+@pytest.mark.soak
+def test_a_step_that_takes_the_runner_with_it_is_noticed_and_resumed(home: Home) -> None:
+    """Nobody in the guest ends it, so the host knows by the limit that the guest has told."""
+    home.environment["PROVISIONER_STALL_AFTER"] = "15"
+    home.direct_guest("standin.steps=run")
+    step = '{name: stuck, cmd: "rem standin: freeze", timeout: 3 s}'
+    profile = home.profile(f"windows: {{steps: [{step}]}}\n")
+    failed = home.json("up", profile, expect=6)
+    stalled = failed.event("stalled")
+    assert (stalled["stage"], stalled["step"], stalled["timeout"]) == ("steps", "stuck", 3)
+    assert 18 <= stalled["seconds"] < 40
+    assert failed.event("error")["type"] == "StepError"
+    assert verdict(home) == "step.silent"
+    Path(profile).write_text(Path(profile).read_text().replace("freeze", "exit 0"))
+    assert steps(home.json("up", profile, "--resume"))[-1] == "stuck end 0"
     home.run("delete", "m1", "--yes")
 
 

@@ -17,7 +17,10 @@ from provisioner.errors import (
     GuestStalled,
     HostError,
     InterruptedByUser,
+    StepError,
 )
+from provisioner.guest.inference import MARGIN
+from provisioner.guest.protocol import encode
 from provisioner.guest.stages import patience
 from provisioner.run.machine import Outcome
 from provisioner.run.onlooker import Onlooker
@@ -178,6 +181,73 @@ def test_a_step_that_says_how_long_it_may_take_is_given_that(tmp_path: Path) -> 
 
     scene.hypervisor.plays("dev", script)
     assert scene.up() is Outcome.INSTALLED
+
+
+def stuck(*, after: float = 1, timeout: object = 600) -> Callable[[FakeGuest], None]:
+    """A step that begins, writes a line, and is never heard of again."""
+
+    def script(guest: FakeGuest) -> None:
+        start = {"event": "step", "name": "office", "number": 3, "state": "start"}
+        told = {"event": "output", "step": "office", "stream": "stdout", "text": "unpacking"}
+        events = ({"event": "stage", "stage": "steps"}, {**start, "timeout": timeout}, told)
+        lines = b"".join(encode(n, event) for n, event in enumerate(events, start=1))
+        guest.after(after, lambda: guest.write_serial(lines))
+
+    return script
+
+
+@pytest.mark.parametrize(("timeout", "limit"), [(600, 600), (9000, 9000), ("long", 3600)])
+def test_a_step_that_nobody_ends_is_noticed_and_can_be_resumed(
+    tmp_path: Path, timeout: object, limit: int
+) -> None:
+    """The guest said how long it may take; one that does not say gets an hour."""
+    scene = Scene(tmp_path)
+    scene.within = 50_000
+    scene.hypervisor.plays("dev", stuck(timeout=timeout))
+    with pytest.raises(StepError, match=f"step 'office' was to end within {limit} s") as caught:
+        scene.up()
+    assert (caught.value.exit_code, caught.value.number) == (6, 3)
+    assert caught.value.autopsy is not None
+    assert "says nothing: Windows hangs" in caught.value.autopsy.cause
+    assert limit + EMULATED * MARGIN <= scene.clock.monotonic() < limit + EMULATED * MARGIN + 30
+    (stalled,) = told(scene, "stalled")
+    assert (stalled["step"], stalled["timeout"], stalled["stage"]) == ("office", limit, "steps")
+    scene.hypervisor.plays("dev", installs)
+    assert scene.up(resume=True) is Outcome.INSTALLED
+
+
+def test_watch_takes_over_in_the_middle_of_a_step(scene: Scene) -> None:
+    """What it knows of the step's time limit is what was recorded."""
+    scene.hypervisor.plays("dev", stuck())
+    scene.hypervisor.kill_at = 40
+    with pytest.raises(Killed):
+        scene.up()
+    scene.hypervisor.kill_at, scene.hypervisor.dead = None, False
+    assert "output" in [moment.event for moment in story(scene)]
+    taken_over = scene.clock.monotonic()
+    with pytest.raises(GuestStalled, match="step 'office' was to end within 600 s"):
+        onlooker(scene, RecordingConsole()).watch()
+    assert scene.clock.monotonic() - taken_over < 600 + EMULATED * MARGIN + 30
+
+
+def test_a_restart_in_the_middle_of_a_step_is_no_stall(tmp_path: Path) -> None:
+    """It takes longer than the step may: with a firmware that tells, and with busy disks alone."""
+    for firmware in (True, False):
+        scene = Scene(tmp_path / f"{firmware}")
+        scene.within = 5000
+
+        def script(guest: FakeGuest, firmware: bool = firmware) -> None:
+            stuck(timeout=30)(guest)
+            if firmware:
+                line = b'BdsDxe: starting Boot0003 "Windows Boot Manager"\r\n'
+                guest.writes("sda", MIB, start=1)
+                guest.after(20, lambda: guest.write_serial(line))
+            else:
+                guest.writes("sda", 2000 * MIB, start=20, seconds=900)
+            guest.after(930, lambda: guest.write_serial(frame(1, event="ready")))
+
+        scene.hypervisor.plays("dev", script)
+        assert scene.up() is Outcome.INSTALLED
 
 
 def test_libvirt_is_started_anew_in_the_middle(scene: Scene) -> None:
