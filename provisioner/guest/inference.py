@@ -21,6 +21,10 @@ LOADING = 4 * 2**20
 LAID_OUT = 64 * 2**10
 """Bytes written to a disk by which somebody lays it out: firmware and WinPE write nothing there."""
 
+STARTED = 64 * 2**10
+"""Bytes read from the disc that prove its boot sector ran, where the firmware tells nothing: BIOS
+reads the catalog and the boot image (measured: tests/unit/guest/traces)."""
+
 APPLYING = 64 * 2**20
 """Bytes written to a disk that are more than partition tables and empty file systems."""
 
@@ -65,7 +69,9 @@ class Inference:
     """Whether the guest itself said so."""
     counters: Counters = field(default_factory=Counters)
     boots: int = 0
-    """Starts from the disk, as the firmware told."""
+    """Starts from the disk, as the firmware or the restarts told."""
+    firmware_tells: bool = False
+    """It says what it starts; then a restart alone says nothing more."""
     furthest: int = 0
     """The place in the order of the last stage that has one."""
 
@@ -84,14 +90,22 @@ class Inference:
 
     def boot(self, attempt: BootAttempt) -> Concluded | None:
         """The firmware hands over to a boot entry."""
+        self.firmware_tells = True
         if attempt.optical:
             return self._reach("boot-disc", f"the firmware starts {attempt.description}")
+        return self._booted("from the disk")
+
+    def restarted(self) -> Concluded | None:
+        """The guest was restarted, and the disk comes before the disc."""
+        return None if self.firmware_tells else self._booted("of the machine")
+
+    def _booted(self, how: str) -> Concluded | None:
         if self.counters.disk_written < LAID_OUT and self.furthest < rank("disks"):
             return None  # nothing was installed yet: whatever it is, it is not what we wait for
         self.boots += 1
         # windowsPE, restart, specialize, restart, oobeSystem (docs/facts/windows-setup.md §1.1).
         stage = "first-boot" if self.boots == 1 else "oobe"
-        return self._reach(stage, f"restart {self.boots} from the disk")
+        return self._reach(stage, f"restart {self.boots} {how}")
 
     def count(self, counters: Counters) -> Concluded | None:
         """New byte counters."""
@@ -102,6 +116,8 @@ class Inference:
             return self._reach("disks", _bytes("written to the disk", counters.disk_written))
         if counters.disc_read > LOADING:
             return self._reach("setup", _bytes("read from the disc", counters.disc_read))
+        if counters.disc_read > STARTED and not self.firmware_tells and not self.furthest:
+            return self._reach("boot-disc", _bytes("read from the disc", counters.disc_read))
         return None
 
     def agent(self) -> Concluded | None:

@@ -83,6 +83,7 @@ class Watch:
         self._progress = _Every(PROGRESS)
         self._throughput = Throughput()
         self._step: RunningStep | None = None
+        self._restarts: int | None = None
         self._serial_lost = False
         self._filmed = ""
 
@@ -190,20 +191,25 @@ class Watch:
                 "gap", {"reason": "lines of the guest are missing", "lines": item.missing}
             )
         if item.attempt is not None:
-            self._step = None  # it was cut off, and is begun again
+            entry = {"entry": item.attempt.description[:LONGEST_TEXT]}
             before = self.inference.boots
-            concluded = self.inference.boot(item.attempt)
-            if self.inference.boots > before:
-                self.recorder.note(
-                    "reboot",
-                    {"entry": item.attempt.description[:LONGEST_TEXT]},
-                    origin=Origin.INFERRED,
-                    position=item.position,
-                )
-            self._concluded(concluded)
+            self._booted(self.inference.boot(item.attempt), before, entry, item.position)
         if item.frame is not None:
             self._pulse.spoke(now=now)
             self._frame(item.frame, item.position, now)
+
+    def _booted(
+        self,
+        concluded: Concluded | None,
+        before: int,
+        members: dict[str, Any],
+        position: SerialPosition | None = None,
+    ) -> None:
+        """The firmware ran again. A step that was running was cut off, and is begun again."""
+        self._step = None
+        if self.inference.boots > before:
+            self.recorder.note("reboot", members, origin=Origin.INFERRED, position=position)
+        self._concluded(concluded)
 
     def _frame(self, frame: Frame, position: SerialPosition, now: float) -> None:
         members = _bounded({key: value for key, value in frame.payload.items() if key != "event"})
@@ -234,6 +240,7 @@ class Watch:
         before = self.inference.counters
         self._pulse.counted(before, counters, now=now)
         self._concluded(self.inference.count(counters))
+        self._look_at_restarts(now)
         progress = self._throughput.counted(self.stage, before, counters, now=now)
         if progress is not None:
             self.recorder.note("progress", progress, origin=Origin.INFERRED)
@@ -253,6 +260,17 @@ class Watch:
             disk_read=sum(counters.read_bytes for counters in written),
             disk_written=sum(counters.written_bytes for counters in written),
         )
+
+    def _look_at_restarts(self, now: float) -> None:
+        before = self._restarts
+        try:
+            self._restarts = self.world.hypervisor.restarts(self.name)
+        except ProvisionerError:
+            return  # libvirt is away, or lets nobody listen: the other evidence has to do
+        for _ in range(self._restarts - before if before is not None else 0):
+            self._pulse.moved(now=now)
+            boots = self.inference.boots
+            self._booted(self.inference.restarted(), boots, {"reason": "libvirt says so"})
 
     def _known_targets(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if self._targets is None:

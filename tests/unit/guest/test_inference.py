@@ -45,6 +45,35 @@ def test_a_silent_installation_from_power_on_to_the_agent() -> None:
     assert "900.0 MiB written" in said[5].evidence  # type: ignore[union-attr]
 
 
+def test_a_silent_firmware_leaves_counters_and_restarts() -> None:
+    """BIOS writes nothing to the serial port."""
+    inference = Inference()
+    said = [
+        inference.count(Counters(disk_read=512)),
+        inference.count(Counters(disc_read=300 * 2**10)),
+        inference.restarted(),
+        inference.count(Counters(disc_read=500 * MIB)),
+        inference.count(Counters(disc_read=520 * MIB, disk_written=1 * MIB)),
+        inference.count(Counters(disc_read=2000 * MIB, disk_written=900 * MIB)),
+        inference.restarted(),
+        inference.restarted(),
+        inference.restarted(),
+        inference.agent(),
+    ]
+    assert [concluded.stage if concluded else None for concluded in said] == [
+        *(None, "boot-disc", None, "setup", "disks", "image", "first-boot", "oobe", None, "agent")
+    ]
+    assert said[6] is not None and said[6].evidence == "restart 1 of the machine"
+
+
+def test_a_restart_counts_once_where_the_firmware_tells_of_it() -> None:
+    inference = Inference()
+    inference.boot(DISC)
+    inference.count(Counters(disc_read=2000 * MIB, disk_written=900 * MIB))
+    assert inference.restarted() is None
+    assert inference.boot(DISK) is not None and inference.boots == 1
+
+
 def test_what_the_guest_reports_goes_before_what_we_conclude() -> None:
     inference = Inference()
     inference.report("image")

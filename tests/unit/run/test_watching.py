@@ -112,6 +112,55 @@ def test_a_silent_guest_is_followed_by_evidence(tmp_path: Path) -> None:
     assert [m["entry"] for m in told(scene, "reboot")] == ["Windows Boot Manager"] * 2
 
 
+def silent_bios(guest: FakeGuest) -> None:
+    """Neither firmware nor Windows says a word; the agent is installed last."""
+    guest.writes("sda", 0)
+    guest.reads("sdb", 300 * 2**10, start=2, seconds=1)
+    guest.reads("sdb", 600 * MIB, start=10, seconds=20)
+    guest.writes("sda", 1 * MIB, start=30, seconds=1)
+    guest.reads("sdb", 3000 * MIB, start=40, seconds=60)
+    guest.writes("sda", 6000 * MIB, start=40, seconds=60)
+    guest.after(110, guest.restart)
+    guest.writes("sda", 500 * MIB, start=110, seconds=40)
+    guest.after(160, guest.restart)
+    guest.after(200, guest.agent_up)
+
+
+def test_a_bios_machine_is_followed_by_counters_and_restarts(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, when="agent")
+    scene.hypervisor.plays("dev", silent_bios)
+    assert scene.up() is Outcome.INSTALLED
+    assert stages(scene) == [
+        (stage, "inferred")
+        for stage in ("boot-disc", "setup", "disks", "image", "first-boot", "oobe", "agent")
+    ]
+    assert [m["reason"] for m in told(scene, "reboot")] == ["libvirt says so"] * 2
+    assert all(m["evidence"] for m in told(scene, "stage"))
+
+
+def test_a_libvirt_that_tells_of_no_restarts_ends_nothing(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, when="agent")
+    scene.hypervisor.plays("dev", silent_bios)
+    for call in range(1, 200):
+        scene.hypervisor.fails("restarts", HostError("libvirt does not allow it"), on_call=call)
+    assert scene.up() is Outcome.INSTALLED
+    assert [stage for stage, _ in stages(scene)][-2:] == ["image", "agent"]
+
+
+def test_a_count_of_restarts_that_begins_anew_is_no_restart(tmp_path: Path) -> None:
+    """The keeper was killed, and another one counts."""
+    scene = Scene(tmp_path, when="agent")
+
+    def script(guest: FakeGuest) -> None:
+        guest.restarts = 7  # of an earlier life
+        silent_bios(guest)
+        guest.after(130, lambda: setattr(guest, "restarts", 0))
+
+    scene.hypervisor.plays("dev", script)
+    assert scene.up() is Outcome.INSTALLED
+    assert len(told(scene, "reboot")) == 2
+
+
 def test_the_second_run_knows_how_long_the_first_one_took(tmp_path: Path) -> None:
     scene = Scene(tmp_path, when="agent")
     scene.hypervisor.plays("dev", silent)
