@@ -60,17 +60,18 @@ IDLE = """\
 """The machine without anything it could boot: it halts in its BIOS, with a picture and counters."""
 
 
-def rows(workshop: Workshop) -> Iterator[Row]:
-    """The delay, then one row for each number of machines; beside the first an embedded one."""
+def rows(workshop: Workshop, counts: Sequence[int] = COUNTS) -> Iterator[Row]:
+    """The delay, then one row for each number of machines, which only grows; beside a single one an
+    embedded one."""
     with ExitStack() as stack:
         home = _home(stack, workshop, stack.enter_context(system_daemon()))
         made = 0
-        for count in COUNTS:
+        for count in counts:
             for number in range(made, count):
                 _machine(home, number)
             made = count
             with _watched(home, count) as watches, ExitStack() as beside:
-                if count == COUNTS[0]:
+                if count == counts[0]:
                     yield _delay(home, watches[0])
                 groups = {"": [watch.process.pid for watch in watches]}
                 if count == 1:

@@ -185,6 +185,10 @@ class Hypervisor(Protocol):
     def block_counters(self, name: str, target: str) -> BlockCounters:
         """Counters of one disk or drive of a running domain."""
 
+    def restarts(self, name: str) -> int:
+        """How often the guest was restarted, counted from some moment before the first question
+        on; the count may begin anew. Turning it off and on again is no restart."""
+
     def agent(self, name: str, command: Mapping[str, Any], *, timeout: float) -> Any:
         """One guest-agent command, its `return` member; GuestError where no agent answers."""
 

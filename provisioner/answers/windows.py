@@ -145,13 +145,16 @@ def answer_context(
         "fallback_language": languages.fallback,
         "layered_driver": languages.layered_driver,
         "oem": oem.information(windows.oem),
-        "specialize_commands": [oem.copy_logo(marker)] if windows.oem.logo is not None else [],
+        "specialize_commands": [
+            *([_report("specialize")] if reports_from_setup(profile, edition) else []),
+            *([oem.copy_logo(marker)] if windows.oem.logo is not None else []),
+        ],
         "image_index": edition.index,
         "applies": applies,
         "setup_commands": [apply.start_command(marker)]
         if applies
         else [
-            *([_report_from_setup()] if reports_from_setup(profile, edition) else []),
+            *([_report("answers")] if reports_from_setup(profile, edition) else []),
             *([_lab_config(value) for value in LAB_CONFIG] if bypass else []),
             *([stick.command] if stick is not None and stick.command else []),
         ],
@@ -230,13 +233,14 @@ def reports_from_setup(profile: Profile, edition: Edition) -> bool:
     return profile.metal is None and edition.architecture == "amd64"
 
 
-def _report_from_setup() -> str:
-    """Writes the frame of docs/protocol.md that says: Setup has found and read this file.
+def _report(stage: str) -> str:
+    """Writes the frame of docs/protocol.md that says: Setup has read this file, in this pass.
 
-    A frame that never changes needs nothing to compute it. Whether Windows PE has COM1 is unproven
-    (docs/facts/windows-setup.md §9); where it has none the command fails, and the host infers.
+    A frame that never changes needs nothing to compute it. Whether COM1 is there so early is
+    unproven (docs/facts/windows-setup.md §9); where it is not, the command fails, which counts for
+    nothing in either pass (§3.8; §4.6, `WillReboot` Never), and the host infers.
     """
-    payload = '{"event":"stage","stage":"answers"}'
+    payload = f'{{"event":"stage","stage":"{stage}"}}'
     crc = zlib.crc32(f"1 {payload}".encode())
     return f"cmd.exe /d /c echo PROVISIONER/1 1 {crc:08x} {payload}>COM1"
 

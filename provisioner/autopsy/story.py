@@ -49,6 +49,8 @@ def words(moment: Moment) -> str:
         case "warning" | "failed":
             where = STAGES.get(_text(members, "stage"), _text(members, "stage"))
             return f"{moment.event}: {where}: {_text(members, 'message')}"
+        case "stalled" if members.get("step"):
+            return _overdue(moment)
         case "stalled":
             return (
                 f"stalled: no sign of progress for {_text(members, 'seconds')} s in "
@@ -101,11 +103,23 @@ def event_lines(moments: Iterable[Moment], *, state: str | None, reason: str) ->
                 )
             case "step" if members.get("state") == "start":
                 lines.append(f"running step {_text(members, 'name')}")
+            case "stalled" if members.get("step"):
+                lines.append(_overdue(moment))
             case "stalled":
                 lines.append(f"stalled {_text(members, 'stage')}: {_text(members, 'seconds')} s")
             case _:
                 pass
     return lines[-MOST_LINES:]
+
+
+def _overdue(moment: Moment) -> str:
+    """A step that should have ended, in the words of the error that it ended with."""
+    step, timeout = _text(moment.members, "step"), _text(moment.members, "timeout")
+    silent = _text(moment.members, "seconds")
+    return (
+        f"stalled: step '{step}' was to end within {timeout} s, "
+        f"and nothing was heard of it for {silent} s"
+    )
 
 
 def last_stage(moments: Sequence[Moment]) -> str | None:

@@ -6,6 +6,7 @@ Nothing a guest or a file said reaches the terminal with control characters in i
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TextIO
 
 from provisioner.cli.environment import is_terminal
-from provisioner.cli.layout import cells, table, wrapped
+from provisioner.cli.layout import cells, shortened, table, wrapped
 from provisioner.cli.progress import DELAY, WORTH_TELLING, Transfer
 from provisioner.errors import (
     Autopsy,
@@ -68,7 +69,7 @@ class TerminalConsole:
         self._colour = colour
         self._allowed = allowed
         self._live = moving and is_terminal(err) and not as_json
-        self._drawn = False
+        self._drawn: tuple[int, ...] = ()
         self._last = 0.0
         self._transfers: dict[str, Transfer] = {}
         self._story: Story | None = None
@@ -146,16 +147,14 @@ class TerminalConsole:
                 self.event("progress", members)
         elif self._live and now - transfer.began >= DELAY and now - self._last >= REDRAW:
             self._last = now
-            self._drawn = True
-            # The last column stays free: a line that fills it wraps on some terminals.
-            width = (_width(self._err) or NARROWEST) - 1
-            _write(self._err, f"\r\x1b[K{printable(transfer.line(width))}")
+            self._draw([transfer.line(self._room)])
 
     def moment(self, event: str, members: Mapping[str, Any]) -> None:
         """One moment of an installation: its line of the story, or its JSON object."""
         if self.as_json:
             self.event(event, members)
             return
+        self._last = -math.inf  # what is new is drawn at the next pulse, not half a second later
         for line in self._told().take(event, members, _width(self._err)):
             self._print(self._err, printable(line))
 
@@ -167,10 +166,8 @@ class TerminalConsole:
         if now - self._last < STAGE_REDRAW:
             return
         self._last = now
-        line = self._story.live(elapsed, (_width(self._err) or NARROWEST) - 1)
-        if line:
-            self._drawn = True
-            _write(self._err, f"\r\x1b[K{printable(line)}")
+        if line := self._story.live(elapsed, self._room):
+            self._draw([line], self._story.tail(self._room))
 
     def _told(self) -> Story:
         if self._story is None:
@@ -245,10 +242,35 @@ class TerminalConsole:
             painted = self._allowed and is_terminal(stream or self._err)
         return f"\x1b[{_COLOURS[style]}m{text}\x1b[0m" if painted else text
 
+    @property
+    def _room(self) -> int:
+        """Cells of a line that is drawn anew: one that fills the last column wraps on some
+        terminals."""
+        return (_width(self._err) or NARROWEST) - 1
+
+    def _draw(self, lines: Sequence[str], quiet: Sequence[str] = ()) -> None:
+        """Draws lines in the place of those that were drawn last; `quiet` ones are dimmed, and as
+        many as the terminal's height has room for."""
+        most = max(0, _height(self._err) - len(lines) - 1)
+        quiet = quiet[len(quiet) - min(most, len(quiet)) :]
+        clean = [shortened(printable(line), self._room) for line in (*lines, *quiet)]
+        drawn = [
+            line if number < len(lines) else self._paint("dim", line)
+            for number, line in enumerate(clean)
+        ]
+        _write(self._err, self._erased() + "\n".join(drawn))
+        self._drawn = tuple(cells(line) for line in clean)
+
+    def _erased(self) -> str:
+        """Back to the first drawn line, also where the terminal became narrower in between."""
+        width = _width(self._err) or NARROWEST
+        rows = sum(max(1, math.ceil(wide / width)) for wide in self._drawn)
+        return f"\x1b[{rows - 1}A\r\x1b[J" if rows > 1 else "\r\x1b[K"
+
     def _end_bar(self) -> None:
         if self._drawn:
-            _write(self._err, "\r\x1b[K")
-            self._drawn = False
+            _write(self._err, self._erased())
+            self._drawn = ()
 
     def _print(self, stream: TextIO, text: str, *, wrap: bool = True) -> None:
         self._end_bar()
@@ -268,6 +290,14 @@ def _width(stream: TextIO) -> int | None:
         return max(os.get_terminal_size(stream.fileno()).columns or 80, NARROWEST)
     except (OSError, ValueError):
         return 80
+
+
+def _height(stream: TextIO) -> int:
+    """Lines of a terminal."""
+    try:
+        return os.get_terminal_size(stream.fileno()).lines or 24
+    except (OSError, ValueError):
+        return 24
 
 
 def _takes(stream: TextIO, text: str) -> bool:

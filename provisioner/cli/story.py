@@ -1,17 +1,19 @@
 """The timeline of one installation as lines of text: pure, given its width, writing nothing.
 
 A stage's line is printed once, when the next one begins; where a person is looking the running
-stage is drawn below it again and again, with how long it takes and how fast it goes.
+stage is drawn below it again and again, with how long it takes and how fast it goes, and under it
+the last lines that the running step wrote.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provisioner.cli.layout import amount, cells, duration, shortened
-from provisioner.guest.stages import words
+from provisioner.guest.stages import STEPS, words
 
 WIDEST = 100
 """Columns that a line takes at most."""
@@ -21,6 +23,11 @@ COLUMNS = 50
 """From this width on the lines are columns, and below it plain sentences."""
 WIDEST_BAR = 18
 NARROWEST_BAR = 6
+LAST_LINES = 20
+"""Lines of a step's output that a failure is shown with."""
+TAIL = 4
+"""Lines of a step that are drawn under the running line, and where there are no columns: two."""
+NARROW_TAIL = 2
 ENOUGH = 10.0
 """Seconds left below which nobody needs to be told."""
 
@@ -45,6 +52,7 @@ class Story:
         self.running = False
         self._detail = ""
         self._step = ""
+        self._output: deque[str] = deque(maxlen=LAST_LINES)
         self._done: float | None = None
         self._total: float | None = None
         self._rate: float | None = None
@@ -102,6 +110,15 @@ class Story:
             if room >= 4:
                 return f"{start}{shortened(name, room)} {numbers[0]}"
         return shortened(start + name, width)
+
+    def tail(self, width: int) -> list[str]:
+        """What the running step wrote last, each in at most `width` cells; empty without a step."""
+        if not self.running or not self._step:
+            return []
+        wide = width >= COLUMNS
+        indent = " " * (11 if wide else 2)
+        last = list(self._output)[-(TAIL if wide else NARROW_TAIL) :]
+        return [shortened(indent + text, width) for text in last]
 
     def _numbers(self, now: float) -> list[str]:
         """What is known of the running stage, the most important first."""
@@ -166,6 +183,7 @@ class Story:
         origin = str(members.get("origin", ""))
         if state == "start":
             self._step = f"step {name}"
+            self._output.clear()
             attempt = _number(members.get("attempt"))
             more = f", attempt {attempt:.0f}" if attempt and attempt > 1 else ""
             return [] if self._live else self._say("done", f"step {name}{more}", origin, width)
@@ -187,14 +205,20 @@ class Story:
                 text = "the guest says it is ready" if origin == "reported" else "ready"
                 return [*lines, *self._say("good", text, origin, width)]
             case "failed":
-                return self._end("bad", f"failed: {message or 'no reason given'}", origin, width)
+                text = f"failed: {message or 'no reason given'}"
+                lines = self._end("bad", text, origin, width)
+                return [*lines, *self._last_words(members)]
             case "stalled":
                 stage = words(str(members.get("stage", "")))
                 seconds = duration(_number(members.get("seconds")) or 0.0)
                 looked = members.get("looked_at")
                 seen = ", ".join(map(str, looked)) if isinstance(looked, list | tuple) else ""
                 text = f'stalled: no progress for {seconds} in "{stage}"'
-                return self._end("bad", f"{text} ({seen})" if seen else text, "", width)
+                if name := members.get("step"):
+                    limit = duration(_number(members.get("timeout")) or 0.0)
+                    text = f"stalled: step {name} may take {limit}, and said nothing for {seconds}"
+                lines = self._end("bad", f"{text} ({seen})" if seen else text, "", width)
+                return [*lines, *self._last_words(members)]
             case "ended":
                 return self._ended(str(members.get("outcome", "")), message, width)
             case "reboot":
@@ -211,8 +235,14 @@ class Story:
             case "warning":
                 return self._say("note", f"warning: {message}", origin, width)
             case "output":
-                text = f"{members.get('step', '')}: {members.get('text', '')}"
-                return self._say("note", text, "", width)
+                text = " ".join(str(members.get("text", "")).split())
+                self._output.append(text)
+                if self._live:
+                    return []
+                return self._say("note", f"{members.get('step', '')}: {text}", "", width)
+            case "result":
+                found = f"{members.get('step', '')}: {members.get('name', '')}"
+                return self._say("note", f"{found} = {members.get('text', '')}", "", width)
             case "ejected":
                 return self._say("note", "answer disc ejected and deleted", "", width)
             case _:
@@ -233,6 +263,11 @@ class Story:
         lines = self._finish(self.elapsed, width) if self._live else []
         self.running = False
         return [*lines, *self._say(sign, text, origin, width)]
+
+    def _last_words(self, members: Mapping[str, Any]) -> list[str]:
+        """The end of what a step wrote that ends the installation."""
+        in_a_step = members.get("stage") == STEPS or bool(members.get("step"))
+        return [f"  | {text}" for text in self._output] if in_a_step else []
 
     def _note(self, text: str, members: Mapping[str, Any], width: int | None) -> list[str]:
         return self._say("note", text, str(members.get("origin", "")), width) if text else []

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from provisioner.frozen import frozen
 from provisioner.guest.firmware import BootAttempt
 from provisioner.guest.stages import patience, rank
+from provisioner.guest.steps import RunningStep
 
 LOADING = 4 * 2**20
 """Bytes read from the disc that prove its loader runs: OVMF and a boot loader alone read about
@@ -19,6 +20,10 @@ LOADING = 4 * 2**20
 
 LAID_OUT = 64 * 2**10
 """Bytes written to a disk by which somebody lays it out: firmware and WinPE write nothing there."""
+
+STARTED = 64 * 2**10
+"""Bytes read from the disc that prove its boot sector ran, where the firmware tells nothing: BIOS
+reads the catalog and the boot image (measured: tests/unit/guest/traces)."""
 
 APPLYING = 64 * 2**20
 """Bytes written to a disk that are more than partition tables and empty file systems."""
@@ -32,6 +37,10 @@ SCREENS = 32
 WEAK = 3
 """The screen and noise alone put off the stall so many times longer: a spinner turns over a dead
 system as well."""
+
+
+MARGIN = 60.0
+"""Seconds behind a step's time limit in which its runner ends it and says so (docs/steps.md)."""
 
 
 @frozen
@@ -60,7 +69,9 @@ class Inference:
     """Whether the guest itself said so."""
     counters: Counters = field(default_factory=Counters)
     boots: int = 0
-    """Starts from the disk, as the firmware told."""
+    """Starts from the disk, as the firmware or the restarts told."""
+    firmware_tells: bool = False
+    """It says what it starts; then a restart alone says nothing more."""
     furthest: int = 0
     """The place in the order of the last stage that has one."""
 
@@ -79,14 +90,22 @@ class Inference:
 
     def boot(self, attempt: BootAttempt) -> Concluded | None:
         """The firmware hands over to a boot entry."""
+        self.firmware_tells = True
         if attempt.optical:
             return self._reach("boot-disc", f"the firmware starts {attempt.description}")
+        return self._booted("from the disk")
+
+    def restarted(self) -> Concluded | None:
+        """The guest was restarted, and the disk comes before the disc."""
+        return None if self.firmware_tells else self._booted("of the machine")
+
+    def _booted(self, how: str) -> Concluded | None:
         if self.counters.disk_written < LAID_OUT and self.furthest < rank("disks"):
             return None  # nothing was installed yet: whatever it is, it is not what we wait for
         self.boots += 1
         # windowsPE, restart, specialize, restart, oobeSystem (docs/facts/windows-setup.md §1.1).
         stage = "first-boot" if self.boots == 1 else "oobe"
-        return self._reach(stage, f"restart {self.boots} from the disk")
+        return self._reach(stage, f"restart {self.boots} {how}")
 
     def count(self, counters: Counters) -> Concluded | None:
         """New byte counters."""
@@ -97,6 +116,8 @@ class Inference:
             return self._reach("disks", _bytes("written to the disk", counters.disk_written))
         if counters.disc_read > LOADING:
             return self._reach("setup", _bytes("read from the disc", counters.disc_read))
+        if counters.disc_read > STARTED and not self.firmware_tells and not self.furthest:
+            return self._reach("boot-disc", _bytes("read from the disc", counters.disc_read))
         return None
 
     def agent(self) -> Concluded | None:
@@ -113,11 +134,15 @@ class Inference:
 
 @frozen
 class Stall:
-    """Nothing moved for so many seconds in a stage, though all of this was looked at."""
+    """Nothing moved for so many seconds in a stage, though all of this was looked at.
+
+    With a `step`: nothing was heard of it for so many seconds, which are more than its time limit.
+    """
 
     stage: str
     seconds: float
     looked_at: tuple[str, ...]
+    step: RunningStep | None = None
 
 
 class Pulse:
@@ -130,12 +155,18 @@ class Pulse:
         self.factor = factor
         self._strong = now
         self._weak = now
+        self._word = now
         self._screens: deque[bytes] = deque(maxlen=SCREENS)
         self._looked: dict[str, None] = {}
 
     def moved(self, *, now: float) -> None:
         """A report, bytes read or written, a restart: something was done."""
         self._strong = self._weak = now
+
+    def spoke(self, *, now: float) -> None:
+        """The guest said something in a whole frame."""
+        self._word = now
+        self.moved(now=now)
 
     def counted(self, before: Counters, after: Counters, *, now: float) -> None:
         """Compares two looks at the counters."""
@@ -167,19 +198,25 @@ class Pulse:
 
     def forgive(self, *, now: float) -> None:
         """Nobody could look for a while (libvirt was away): that is not the guest's fault."""
-        self.moved(now=now)
+        self.spoke(now=now)
 
-    def stall(self, stage: str, *, now: float, extra: float | None = None) -> Stall | None:
-        """Whether this stage counts as stalled. `extra` is a longer limit that holds just now."""
+    def stall(self, stage: str, *, now: float, step: RunningStep | None = None) -> Stall | None:
+        """Whether this stage counts as stalled. While a step runs, its own limit decides: the guest
+        has to end it then, and busy disks alone are no word of it, but may be a restart."""
         limit = self._every_stage
         if limit is None:
-            limit = max(patience(stage), extra or 0.0) * self.factor
+            limit = (patience(stage) if step is None else MARGIN) * self.factor
         if limit <= 0:
             return None
-        silent = now - self._weak
-        if silent < limit and now - self._strong < WEAK * limit:
+        looked_at = tuple(self._looked)
+        if step is not None:
+            silent = now - self._word
+            if silent < step.timeout + limit or now - self._strong < limit:
+                return None
+            return Stall(stage=stage, seconds=silent, looked_at=looked_at, step=step)
+        if now - self._weak < limit and now - self._strong < WEAK * limit:
             return None
-        return Stall(stage=stage, seconds=now - self._strong, looked_at=tuple(self._looked))
+        return Stall(stage=stage, seconds=now - self._strong, looked_at=looked_at)
 
 
 def _bytes(doing: str, count: int) -> str:

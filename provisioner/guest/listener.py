@@ -24,9 +24,6 @@ KEPT_LINES = 20
 KEPT_STEPS = 2000
 """Frames about steps: starts, ends and results."""
 
-KEPT_OUTPUT = 20
-"""Lines of the present step's output."""
-
 LONGEST_KEPT = 400
 """Characters kept of a line of noise."""
 
@@ -52,7 +49,6 @@ class Heard:
     reported: str = ""
     """The last stage reported, by its name."""
     _steps: deque[Frame] = field(default_factory=lambda: deque(maxlen=KEPT_STEPS))
-    _output: deque[Frame] = field(default_factory=lambda: deque(maxlen=KEPT_OUTPUT))
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
     """The last lines of noise, for a failure report."""
 
@@ -65,8 +61,8 @@ class Heard:
 
     @property
     def about_steps(self) -> tuple[Frame, ...]:
-        """What was told of steps, for `guest.steps`; of output only the present step's last."""
-        return (*self._steps, *self._output)
+        """What was told of steps, for `guest.steps`, but for what they wrote."""
+        return tuple(self._steps)
 
     def take(self, frame: Frame) -> None:
         """Draws the conclusions from a frame."""
@@ -86,15 +82,8 @@ class Heard:
 
     def take_step(self, frame: Frame) -> None:
         """Keeps what is about steps."""
-        match frame.event:
-            case "output":
-                self._output.append(frame)
-            case "step":
-                if frame.payload.get("state") == "start":
-                    self._output.clear()
-                self._steps.append(frame)
-            case "result" | "failed":
-                self._steps.append(frame)
+        if frame.event in ("step", "result", "failed"):
+            self._steps.append(frame)
 
 
 def failure_words(stage: str, message: str) -> str:

@@ -27,12 +27,12 @@ STAGES = MappingProxyType(
 )
 """Stages of docs/protocol.md in words; one that is not here is shown as it came."""
 
+STEPS = "steps"
+"""The stage in which the profile's steps run, and which is restarted in its middle."""
+
 _ORDER = MappingProxyType({name: number for number, name in enumerate(STAGES)})
 
 DEFAULT_PATIENCE = 1800.0
-STEP_PATIENCE = 3600.0
-"""A step may compute for long without touching a disk; its own limit ends it in the guest."""
-
 PATIENCE = MappingProxyType(
     {
         "power-on": 180.0,

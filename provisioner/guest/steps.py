@@ -3,51 +3,54 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
 from provisioner.frozen import frozen
 from provisioner.guest.protocol import Frame
-
-STAGE = "steps"
-LAST_LINES = 20
-"""Lines of a step's output that a failure is shown with."""
+from provisioner.guest.stages import STEPS
 
 LONGEST = 1000
 """Characters of one text; the runner sends no longer ones, and a guest that lies may."""
 
 MOST_RESULTS = 200
+TIMEOUT = 3600
+"""Seconds that a step may take whose guest does not say how long it may."""
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @frozen
-class FailedStep:
-    """The step that ended the run: its place in the list, and the end of what it wrote."""
+class RunningStep:
+    """A step that began and has not ended: after `timeout` seconds the guest ends it."""
 
     number: int
     name: str
-    lines: tuple[str, ...]
+    timeout: int
 
 
-def failed_step(frames: Iterable[Frame]) -> FailedStep | None:
-    """The step that a `failed` event of the steps' stage is about; None where there is none."""
-    number, name, failed = 0, "", False
-    lines: list[str] = []
-    for frame in frames:
-        payload = frame.payload
-        match frame.event:
-            case "step":
-                number, name = _whole(payload.get("number")), _text(payload, "name")
-                if payload.get("state") == "start":
-                    lines = []
-            case "output":
-                lines = [*lines[1 - LAST_LINES :], _text(payload, "text")]
-            case "failed":
-                failed = payload.get("stage") == STAGE
-    if not failed:
+def running_step(frames: Iterable[Frame]) -> RunningStep | None:
+    """The step that began last, where nothing was said of its end."""
+    last = deque((frame for frame in frames if frame.event in ("step", "failed")), maxlen=1)
+    if not last or last[0].payload.get("state") != "start":
         return None
-    return FailedStep(number=number, name=name, lines=tuple(lines))
+    return RunningStep(
+        number=_whole(last[0].payload.get("number")),
+        name=_text(last[0].payload, "name"),
+        timeout=_whole(last[0].payload.get("timeout")) or TIMEOUT,
+    )
+
+
+def failed_step(frames: Iterable[Frame]) -> int | None:
+    """The number of the step that a `failed` event of the steps' stage is about, or None."""
+    number, failed = 0, False
+    for frame in frames:
+        if frame.event == "step":
+            number = _whole(frame.payload.get("number"))
+        elif frame.event == "failed":
+            failed = frame.payload.get("stage") == STEPS
+    return number if failed else None
 
 
 def log(frames: Iterable[Frame]) -> Iterator[str]:

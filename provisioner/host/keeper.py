@@ -70,6 +70,7 @@ def answers(hypervisor: LibvirtHypervisor) -> Answers:
         "send_keys": lambda a: hypervisor.send_keys(a["name"], a["keys"]),
         "screenshot": lambda a: wire.picture_to_wire(hypervisor.screenshot(a["name"])),
         "block_counters": lambda a: asdict(hypervisor.block_counters(a["name"], a["target"])),
+        "restarts": lambda a: hypervisor.restarts(a["name"]),
         "agent": lambda a: hypervisor.agent(a["name"], a["command"], timeout=a["timeout"]),
         "addresses": lambda a: list(hypervisor.addresses(a["name"])),
         "serial_port": lambda a: hypervisor.serial_port(a["name"]),

@@ -112,6 +112,9 @@ class KeptHypervisor:
     def block_counters(self, name: str, target: str) -> BlockCounters:
         return wire.counters_from_wire(self._ask("block_counters", name=name, target=target))
 
+    def restarts(self, name: str) -> int:
+        return int(self._ask("restarts", name=name))
+
     def agent(self, name: str, command: Mapping[str, Any], *, timeout: float) -> Any:
         return self._ask("agent", name=name, command=dict(command), timeout=timeout)
 

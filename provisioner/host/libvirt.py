@@ -8,10 +8,8 @@ from __future__ import annotations
 import ipaddress
 import json
 import math
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,7 @@ from provisioner.host.libvirt_errors import (
     libvirt_module,
     translated,
 )
+from provisioner.host.libvirt_events import Restarts, event_loop
 from provisioner.host.libvirt_facts import look
 from provisioner.host.libvirt_link import Link
 from provisioner.host.libvirt_storage import PoolStorage
@@ -91,8 +90,9 @@ class LibvirtHypervisor:
         self._facts: HostFacts | None = None
         if mode is Mode.EMBED:
             # `An event loop implementation must be registered` (docs/facts/libvirt.md §3.4).
-            _event_loop()
+            event_loop()
         self._link = Link(uri)
+        self._restarts = Restarts(uri, self._link if mode is Mode.EMBED else None)
         self._pool: PoolStorage | None = None
         self._storage: MachineStorage = FolderStorage(folder)
         if mode is Mode.SYSTEM:
@@ -237,6 +237,9 @@ class LibvirtHypervisor:
             numbers = self._running(name).blockStats(target)
         return BlockCounters(read_bytes=max(0, numbers[1]), written_bytes=max(0, numbers[3]))
 
+    def restarts(self, name: str) -> int:
+        return self._restarts.of(name)
+
     def agent(self, name: str, command: Mapping[str, Any], *, timeout: float) -> Any:
         import libvirt_qemu
 
@@ -296,6 +299,7 @@ class LibvirtHypervisor:
 
     def close(self) -> None:
         with translated("close the connection"):
+            self._restarts.close()
             self._link.close()
 
     def _record(self, domain: Any) -> DomainRecord:
@@ -372,22 +376,3 @@ class LibvirtHypervisor:
         return disk_with_medium(
             xml, target, medium, backing=backing, relabel=holds and backing is None
         )
-
-
-@cache
-def _event_loop() -> threading.Thread:
-    """One per process, begun once: libvirt allows no second implementation, and no end."""
-    libvirt = libvirt_module()
-    with translated("start libvirt's event loop"):
-        libvirt.virEventRegisterDefaultImpl()
-
-    def turn() -> None:
-        while True:
-            try:
-                libvirt.virEventRunDefaultImpl()
-            except libvirt.libvirtError:
-                return
-
-    thread = threading.Thread(target=turn, name="libvirt-events", daemon=True)
-    thread.start()
-    return thread

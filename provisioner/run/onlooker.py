@@ -149,14 +149,6 @@ class Onlooker:
                 self.console.say("it is ready; `provisioner up` ejects and deletes the answer disc")
                 return True
             if (stall := watch.stall()) is not None:
-                watch.recorder.note(
-                    "stalled",
-                    {
-                        "stage": stall.stage,
-                        "seconds": round(stall.seconds),
-                        "looked_at": list(stall.looked_at),
-                    },
-                )
                 raise GuestStalled(
                     stalled_words(self.store.name, stall),
                     stage=stall.stage,

@@ -229,9 +229,13 @@ def _stop_when_stalled(guest: Guest, name: str) -> None:
     stall = guest.watch.stall()
     if stall is None:
         return
-    looked_at = list(stall.looked_at)
-    members = {"stage": stall.stage, "seconds": round(stall.seconds), "looked_at": looked_at}
-    guest.watch.recorder.note("stalled", members)
+    if stall.step is not None:
+        raise StepError(
+            stalled_words(name, stall),
+            hint=f"`provisioner up --resume` starts it anew and runs step {stall.step.number} "
+            "again, as it is or corrected",
+            number=stall.step.number,
+        )
     raise GuestStalled(
         stalled_words(name, stall),
         stage=stall.stage,
@@ -244,9 +248,15 @@ def _stop_when_stalled(guest: Guest, name: str) -> None:
 
 def stalled_words(name: str, stall: Stall) -> str:
     """What was looked at in vain, and for how long."""
+    looked_at = f"(looked at {', '.join(stall.looked_at) or 'nothing'})"
+    if stall.step is not None:
+        return (
+            f"{name} stalled: step '{stall.step.name}' was to end within {stall.step.timeout} s, "
+            f"and nothing was heard of it for {_time(stall.seconds)} {looked_at}"
+        )
     return (
         f"{name} stalled: no progress for {_time(stall.seconds)} in "
-        f'"{words(stall.stage)}" (looked at {", ".join(stall.looked_at) or "nothing"})'
+        f'"{words(stall.stage)}" {looked_at}'
     )
 
 
@@ -282,13 +292,11 @@ def _stop_when_failed(guest: Guest, name: str) -> None:
     failed = steps.failed_step(heard.about_steps)
     if failed is None:
         raise GuestError(f"{name} gave up: {failure}", hint=f"its serial log: {log}")
-    for line in failed.lines:
-        guest.world.console.warn(f"  | {line}")
     raise StepError(
         f"{name} gave up: {failure}",
-        hint=f"`provisioner up --resume` runs step {failed.number} again, as it is or corrected; "
+        hint=f"`provisioner up --resume` runs step {failed} again, as it is or corrected; "
         f"its serial log: {log}",
-        number=failed.number,
+        number=failed,
     )
 
 

@@ -15,7 +15,8 @@ from provisioner.guest.inference import Concluded, Counters, Inference, Pulse, S
 from provisioner.guest.listener import Heard, Listener, News, failure_words
 from provisioner.guest.protocol import Frame
 from provisioner.guest.screen import mark
-from provisioner.guest.stages import STEP_PATIENCE
+from provisioner.guest.stages import STEPS
+from provisioner.guest.steps import RunningStep, running_step
 from provisioner.guest.throughput import Throughput
 from provisioner.host.domain_xml import disk_targets, is_emulated
 from provisioner.ports import Picture, SerialPosition
@@ -81,7 +82,8 @@ class Watch:
         self._agent = _Every(AGENT)
         self._progress = _Every(PROGRESS)
         self._throughput = Throughput()
-        self._step_limit: float | None = None
+        self._step: RunningStep | None = None
+        self._restarts: int | None = None
         self._serial_lost = False
         self._filmed = ""
 
@@ -107,6 +109,7 @@ class Watch:
                 self.listener.heard, self.inference, position = Heard(), Inference(), None
             position = self._remember(moment) or position
         self._filmed = self.stage
+        self._step = running_step(self.listener.heard.about_steps)
         reason = self.listener.resume(position) if position is not None else None
         if not moments:
             return
@@ -143,10 +146,15 @@ class Watch:
         return True
 
     def stall(self) -> Stall | None:
-        """Whether nothing has moved for longer than the stage may be silent."""
-        return self._pulse.stall(
-            self.stage, now=self.world.clock.monotonic(), extra=self._step_limit
-        )
+        """Whether nothing has moved for longer than the stage may be silent; that is recorded."""
+        now = self.world.clock.monotonic()
+        stall = self._pulse.stall(self.stage, now=now, step=self._step)
+        if stall is not None:
+            step = {"step": stall.step.name, "timeout": stall.step.timeout} if stall.step else {}
+            looked_at = list(stall.looked_at)
+            members = {"stage": stall.stage, "seconds": round(stall.seconds), **step}
+            self.recorder.note("stalled", {**members, "looked_at": looked_at})
+        return stall
 
     def forgive(self) -> None:
         """Nobody could look for a while: time begins anew, and so do the things we know."""
@@ -183,18 +191,25 @@ class Watch:
                 "gap", {"reason": "lines of the guest are missing", "lines": item.missing}
             )
         if item.attempt is not None:
+            entry = {"entry": item.attempt.description[:LONGEST_TEXT]}
             before = self.inference.boots
-            concluded = self.inference.boot(item.attempt)
-            if self.inference.boots > before:
-                self.recorder.note(
-                    "reboot",
-                    {"entry": item.attempt.description[:LONGEST_TEXT]},
-                    origin=Origin.INFERRED,
-                    position=item.position,
-                )
-            self._concluded(concluded)
+            self._booted(self.inference.boot(item.attempt), before, entry, item.position)
         if item.frame is not None:
+            self._pulse.spoke(now=now)
             self._frame(item.frame, item.position, now)
+
+    def _booted(
+        self,
+        concluded: Concluded | None,
+        before: int,
+        members: dict[str, Any],
+        position: SerialPosition | None = None,
+    ) -> None:
+        """The firmware ran again. A step that was running was cut off, and is begun again."""
+        self._step = None
+        if self.inference.boots > before:
+            self.recorder.note("reboot", members, origin=Origin.INFERRED, position=position)
+        self._concluded(concluded)
 
     def _frame(self, frame: Frame, position: SerialPosition, now: float) -> None:
         members = _bounded({key: value for key, value in frame.payload.items() if key != "event"})
@@ -204,9 +219,7 @@ class Watch:
                 self.inference.report(stage)
                 self._entered(stage)
             case "step":
-                limit = frame.number("timeout")
-                running = frame.text("state") == "start"
-                self._step_limit = max(STEP_PATIENCE, (limit or 0) + 60.0) if running else None
+                self._step = running_step([frame])
             case "progress":
                 done = frame.number("done")
                 if not self._progress.now(now) and done != frame.number("total"):
@@ -227,6 +240,7 @@ class Watch:
         before = self.inference.counters
         self._pulse.counted(before, counters, now=now)
         self._concluded(self.inference.count(counters))
+        self._look_at_restarts(now)
         progress = self._throughput.counted(self.stage, before, counters, now=now)
         if progress is not None:
             self.recorder.note("progress", progress, origin=Origin.INFERRED)
@@ -246,6 +260,17 @@ class Watch:
             disk_read=sum(counters.read_bytes for counters in written),
             disk_written=sum(counters.written_bytes for counters in written),
         )
+
+    def _look_at_restarts(self, now: float) -> None:
+        before = self._restarts
+        try:
+            self._restarts = self.world.hypervisor.restarts(self.name)
+        except ProvisionerError:
+            return  # libvirt is away, or lets nobody listen: the other evidence has to do
+        for _ in range(self._restarts - before if before is not None else 0):
+            self._pulse.moved(now=now)
+            boots = self.inference.boots
+            self._booted(self.inference.restarted(), boots, {"reason": "libvirt says so"})
 
     def _known_targets(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if self._targets is None:
@@ -297,8 +322,8 @@ class Watch:
 
     def _entered(self, stage: str) -> None:
         self._throughput.entered()
-        if stage != "steps":
-            self._step_limit = None
+        if stage != STEPS:
+            self._step = None
 
     def _command(self, verb: str) -> Any:
         """What the agent returns; None where it does not answer, or says what is no answer."""

@@ -4,13 +4,15 @@ loopback forwards. The direct guest carries them out by docs/steps.md, with simu
 
 from __future__ import annotations
 
+import json
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.home import Done, Home
+from tests.integration.home import Event, Home
 from tests.integration.leaks import leaks
 
 pytestmark = [pytest.mark.boot, pytest.mark.timeout(600)]
@@ -34,10 +36,10 @@ machine: {ready: {probes: [rdp, ssh]}}
 """
 
 
-def steps(done: Done, *, seen: int = 0) -> list[str]:
+def steps(events: Iterable[Event]) -> list[str]:
     """The guest's `step` events in short."""
     told = []
-    for event in done.events[seen:]:
+    for event in events:
         if event.get("name") and event.get("state") in ("start", "end", "retry", "skip"):
             code = f" {event['exit_code']}" if "exit_code" in event else ""
             told.append(f"{event['name']} {event['state']}{code}")
@@ -55,7 +57,7 @@ def test_restarts_outputs_and_handshakes(home: Home) -> None:
     assert disc.exists(), "the answer disc stays until the machine is ready"
     done = running.finish()
     assert done.code == 0, done
-    assert steps(done) == [
+    assert steps(done.events) == [
         *("hello start", "hello end 0", "runtime start", "runtime end 3010"),
         *("restart start", "restart end 0", "restart skip"),
         *("version start", "version retry 5", "version start", "version end 0"),
@@ -99,7 +101,7 @@ def test_a_failing_step_is_shown_corrected_and_resumed(home: Home) -> None:
     assert "--resume" in home.run("up", profile, expect=5).err
     Path(profile).write_text(Path(profile).read_text().replace("exit 5", "exit 0"))
     done = home.json("up", profile, "--resume")
-    assert steps(done) == ["broken start", "broken end 0", "last start", "last end 0"]
+    assert steps(done.events) == ["broken start", "broken end 0", "last start", "last end 0"]
     assert home.machine()["phase"] == "ready"
     assert not list(home.state.glob("m1/*answers*"))
     home.run("delete", "m1", "--yes")
@@ -132,9 +134,12 @@ def test_the_host_dies_in_the_middle_of_a_step(home: Home) -> None:
     running.finish()
     home.run("down", "m1", "--force")
     done = home.json("up", profile, "--resume")
-    told = steps(done)
-    assert told.count("first end 0") == 1, "heard once, and not run again"
-    assert told[-3:] == ["long start", "long start", "long end 0"]
+    assert steps(done.events) == ["long start", "long end 0"]
+    recorded = (home.state / "m1" / "timeline.jsonl").read_text().splitlines()
+    assert steps(map(json.loads, recorded)) == [
+        *("first start", "first end 0"),
+        *("long start", "long start", "long end 0"),
+    ], "the first one once, the other one from its beginning"
     home.run("delete", "m1", "--yes")
     assert leaks(home) == []
 
@@ -150,6 +155,31 @@ def hang(home: Home) -> dict[str, Any]:
 @pytest.mark.soak
 def test_a_step_that_hangs_is_ended(home: Home) -> None:
     assert "'stuck' was ended after 3 s" in hang(home)["reason"]
+    assert verdict(home) == "step.time-limit"
+    home.run("delete", "m1", "--yes")
+
+
+def verdict(home: Home) -> str:
+    """Of the one bundle that was written."""
+    (evidence,) = (home.state / "failures").iterdir()
+    return str(json.loads((evidence / "autopsy.json").read_text())["verdict"]["signature"])
+
+
+@pytest.mark.soak
+def test_a_step_that_takes_the_runner_with_it_is_noticed_and_resumed(home: Home) -> None:
+    """Nobody in the guest ends it, so the host knows by the limit that the guest has told."""
+    home.environment["PROVISIONER_STALL_AFTER"] = "15"
+    home.direct_guest("standin.steps=run")
+    step = '{name: stuck, cmd: "rem standin: freeze", timeout: 3 s}'
+    profile = home.profile(f"windows: {{steps: [{step}]}}\n")
+    failed = home.json("up", profile, expect=6)
+    stalled = failed.event("stalled")
+    assert (stalled["stage"], stalled["step"], stalled["timeout"]) == ("steps", "stuck", 3)
+    assert 18 <= stalled["seconds"] < 40
+    assert failed.event("error")["type"] == "StepError"
+    assert verdict(home) == "step.silent"
+    Path(profile).write_text(Path(profile).read_text().replace("freeze", "exit 0"))
+    assert steps(home.json("up", profile, "--resume").events)[-1] == "stuck end 0"
     home.run("delete", "m1", "--yes")
 
 
@@ -169,7 +199,7 @@ machine: {memory: 1 GiB, ready: {within: 15 min}}
 def test_a_restart_among_the_steps_of_a_whole_installation(home: Home) -> None:
     """What the installed system remembers is on its own disk; the install disc is still there."""
     done = home.json("up", home.profile(INSTALLED), timeout=1000)
-    assert steps(done) == [
+    assert steps(done.events) == [
         *("before start", "before end 0", "restart start", "restart end 0"),
         *("after start", "after end 0"),
     ]

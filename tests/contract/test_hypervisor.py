@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from provisioner.ownership import parse_ownership
 from provisioner.ports import DomainState, Hypervisor, Medium, Mode
 from tests.contract.conftest import DIRECT, Host
 from tests.contract.domains import FOREIGN, OWNERSHIP, disk_xml, domain_xml
+from tests.fakes.hypervisor import FakeHypervisor
 
 MEDIUM_SIZE = 2_000_000
 
@@ -263,6 +265,34 @@ def test_a_running_machine_is_watched(host: Host) -> None:
         assert display is None
     else:
         assert display is not None and re.fullmatch(r"vnc://127\.0\.0\.1:59[0-9]{2}", display)
+
+
+CTRL_ALT_DELETE = (29, 56, 111)
+
+
+def test_restarts_are_counted(host: Host) -> None:
+    """The BIOS restarts at Ctrl-Alt-Delete; turning the machine off and on is no restart."""
+    host.hypervisor.define(domain_xml(medium=disc(host)))
+    host.hypervisor.start("w1")
+    before = host.hypervisor.restarts("w1")
+    host.hypervisor.destroy("w1")
+    host.hypervisor.start("w1")
+    assert host.hypervisor.restarts("w1") == before
+    if host.kind == "test":  # it plays no guest that could
+        return
+    if isinstance(host.hypervisor, FakeHypervisor):
+        host.hypervisor.guest("w1").on_keys = lambda _: restart(host.hypervisor)
+    deadline = time.monotonic() + 60
+    while host.hypervisor.restarts("w1") == before:
+        assert time.monotonic() < deadline, "no key restarted it"
+        host.hypervisor.send_keys("w1", CTRL_ALT_DELETE)
+        time.sleep(0.2)
+
+
+def restart(hypervisor: Hypervisor) -> None:
+    """What the fake's guest does at the keys."""
+    assert isinstance(hypervisor, FakeHypervisor)
+    hypervisor.guest("w1").restart()
 
 
 def test_no_agent_is_the_guests_fault(host: Host) -> None:

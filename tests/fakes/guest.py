@@ -39,6 +39,7 @@ class FakeGuest:
         self.name = name
         self.state = DomainState.OFF
         self.starts = 0
+        self.restarts = 0
         self.keys: list[tuple[int, ...]] = []
         self.on_keys: Callable[[Sequence[int]], None] | None = None
         self.on_shutdown: Callable[[], None] = self.power_off
@@ -63,6 +64,11 @@ class FakeGuest:
 
     def write_serial(self, data: bytes) -> None:
         self.serial.write(data)
+
+    def restart(self) -> None:
+        """The guest restarts itself; what the script says goes on."""
+        self.restarts += 1
+        self.agent_answers = None
 
     def agent_up(self, answers: Mapping[str, AgentAnswer] | None = None) -> None:
         """qemu-ga answers from now on; `guest-ping` always."""

@@ -223,6 +223,9 @@ class FakeHypervisor:
 
         return self._call(act, "block_counters", name, target)
 
+    def restarts(self, name: str) -> int:
+        return self._call(lambda: self.guest(name).restarts, "restarts", name)
+
     def agent(self, name: str, command: Mapping[str, Any], *, timeout: float) -> Any:
         return self._call(
             lambda: self._agent(name, command), "agent", name, command.get("execute", "")

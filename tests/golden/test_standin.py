@@ -19,6 +19,7 @@ from tests.standin.setup.answers import AnswerFile, read_answer_file
 from tests.standin.setup.elements import Element
 from tests.standin.setup.outcome import SetupStopped
 from tests.standin.setup.passwords import fingerprint
+from tests.standin.setup.serial_report import read_events
 from tests.standin.setup.settings_check import check_pass
 
 PASSWORD = "Pa$$w0rd <&> 'x' \"y\" %z% äß"
@@ -182,7 +183,12 @@ def test_specialize_and_oobe(name: str) -> None:
     assert identity.computer_name == disc.computer_name
     assert identity.time_zone == windows.locale.timezone.windows_id
     assert identity.rdp["enabled"] is windows.remote.rdp
-    copies = [disc.marker.replace("/", "\\") in command.line for command in identity.commands]
+    lines = [command.line for command in identity.commands]
+    reports = [line.removesuffix(">COM1") for line in lines if line.endswith(">COM1")]
+    told = [event for line in reports for _, event in read_events(line)]
+    listened_to = case.profile.metal is None and case.edition.architecture == "amd64"
+    assert told == [{"event": "stage", "stage": "specialize"}] * listened_to
+    copies = [disc.marker.replace("/", "\\") in line for line in lines[len(reports) :]]
     assert copies == [True] * (windows.oem.logo is not None)
     _network(name, identity)
     experience = oobe.out_of_box(answer, computer_name=identity.computer_name)

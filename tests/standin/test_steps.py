@@ -117,6 +117,14 @@ def test_in_order_and_once(guest: Guest) -> None:
     assert guest.told == []
 
 
+def test_a_start_says_how_long_the_attempt_may_take(guest: Guest) -> None:
+    guest.step(restart="always")
+    guest.step("exit 5 0", retries=1, seconds=90)
+    assert [guest.boot(), guest.boot()] == ["restart", "done"]
+    starts = [event.get("timeout") for event in guest.said if event.get("state") == "start"]
+    assert starts == [None, 90, 90]
+
+
 def test_restarts_between_steps(guest: Guest) -> None:
     guest.step("exit 3010", exit_codes=[0, 3010])
     guest.step(restart="needed")
@@ -280,7 +288,17 @@ def test_the_other_implementation_has_them_too(name: str, where: str) -> None:
 def test_the_other_implementation_says_the_same() -> None:
     """Events, members, states and messages that the page names stand in both sources."""
     source = Path(implementation.__file__).read_text()
-    for word in ("skip", "start", "retry", "end", "output", "result", "exit_code", "attempt"):
+    for word in (
+        "skip",
+        "start",
+        "retry",
+        "end",
+        "output",
+        "result",
+        "exit_code",
+        "attempt",
+        "timeout",
+    ):
         assert f"'{word}'" in POWERSHELL or f" {word} =" in POWERSHELL, word
         assert f'"{word}"' in source or f"{word}=" in source, word
     for words in (

@@ -7,7 +7,8 @@ files and `# standin: ...` in PowerShell:
     lines N                 N numbered lines on standard output
     exit N [N ...]          the exit code, of the first run, the second, ...; the last stays
     sleep S                 takes S seconds
-    hang                    never ends
+    hang                    never ends by itself
+    freeze                  never ends, and takes the runner with it
     write PATH TEXT         leaves a file behind
     restart [N]             the machine restarts in the middle of it, at each of the first N runs
 
@@ -25,6 +26,7 @@ from typing import Any
 
 from tests.standin.setup.steps import TIMED_OUT, Restart
 
+FOREVER = 1e9
 _MARK = re.compile(r"^[ \t]*(?:@?rem|#) standin: (\w+) ?(.*?)\s*$", re.IGNORECASE | re.MULTILINE)
 _EXISTS = re.compile(r'^@?if (not )?exist "([^"]*)" exit /b 0\s*$', re.IGNORECASE | re.MULTILINE)
 
@@ -91,6 +93,8 @@ class SimulatedPrograms:
                     took += wanted
                     if took > seconds:
                         return TIMED_OUT
+                case "freeze":
+                    self.sleep(FOREVER)
                 case "write":
                     path, _, content = rest.partition(" ")
                     self.memory.setdefault("files", {})[path] = content

@@ -102,7 +102,7 @@ class Runner:
             raise StepFailed(f"step '{name}' was cut off three times by a restart of the machine")
         for attempt in range(1, step["retries"] + 2):
             self._save(begun=self.state["begun"] + 1)
-            self._report(step, "start", attempt=attempt)
+            self._report(step, "start", attempt=attempt, timeout=step["seconds"])
             code = self._run(step, step["file"], step["seconds"])
             if code in step["exit_codes"]:
                 self._succeeded(step, code, attempt)

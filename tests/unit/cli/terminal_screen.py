@@ -6,6 +6,7 @@ import fcntl
 import io
 import os
 import pty
+import re
 import struct
 import termios
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,15 @@ from provisioner.cli.layout import cells
 
 
 def screen_of(
-    moments: Sequence[tuple[str, Mapping[str, Any]]], *, columns: int, until: float
+    moments: Sequence[tuple[str, Mapping[str, Any]]],
+    *,
+    columns: int,
+    until: float,
+    rows: int = 40,
 ) -> list[str]:
-    """The lines that are visible in the end, of a terminal of this width."""
+    """The lines that are visible in the end, of a terminal of this size."""
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     now = [0.0]
     with os.fdopen(slave, "w", encoding="utf-8") as stream:
         console = TerminalConsole(
@@ -45,16 +50,22 @@ def everything_from(master: int) -> bytes:
 
 
 def played(data: str, columns: int) -> list[str]:
-    """Follows CR, LF and "erase to the end of the line"; whatever is too long wraps."""
-    lines = [""]
-    pieces = data.replace("\r\n", "\n").replace("\r\x1b[K", "\x00")
-    for character in pieces:
-        if character == "\n":
+    """Follows CR, LF, "up" and the two kinds of erasing; whatever is too long wraps. Lines are only
+    ever written from their beginning."""
+    lines, row = [""], 0
+    for up, rest, character in re.findall(r"\x1b\[(\d+)A|(\x1b\[[KJ]|\x1b\[\d*m)|(.)", data, re.S):
+        if up:
+            row -= int(up)
+            assert row >= 0, "above the first line"
+        elif rest == "\x1b[K":
+            lines[row] = ""
+        elif rest == "\x1b[J":
+            del lines[row:]
             lines.append("")
-        elif character == "\x00":
-            lines[-1] = ""
-        elif cells(lines[-1] + character) > columns:
-            lines.append(character)
-        else:
-            lines[-1] += character
+        elif character == "\n" or (character > "\r" and cells(lines[row] + character) > columns):
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+            lines[row] += character.strip("\n")
+        elif character > "\r":
+            lines[row] += character
     return lines

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
 import pty
+import struct
+import termios
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -157,8 +160,9 @@ MEMBERS = st.fixed_dictionaries(
     ),
 )  # fmt: skip
 EVENTS = st.sampled_from(
-    ["started", "stage", "detail", "progress", "step", "output", "ready", "failed", "stalled",
-     "ended", "gap", "reboot", "agent", "warning", "screen", "ejected", "unheard of"]
+    ["started", "stage", "detail", "progress", "step", "output", "result", "ready",
+     "failed", "stalled", "ended", "gap", "reboot", "agent", "warning", "screen", "ejected",
+     "unheard of"]
 )  # fmt: skip
 
 
@@ -169,7 +173,8 @@ def test_whatever_is_recorded_can_be_shown(moments: list[Told], width: int | Non
     for event, members in moments:
         for line in story.take(event, members, width):
             wrapped(line, width or 80)
-        assert cells(story.live(50, width or 79)) <= (width or 79)
+        drawn = [story.live(50, width or 79), *story.tail(width or 79)]
+        assert all(cells(line) <= (width or 79) and "\n" not in line for line in drawn)
 
 
 @pytest.mark.parametrize("columns", [20, 80])
@@ -184,15 +189,91 @@ def test_in_a_real_terminal(columns: int) -> None:
     assert "Setup found our answers" in text and "inferred" in text
 
 
+STEPS: tuple[Told, ...] = (
+    STARTED,
+    ("stage", {"stage": "steps", "elapsed": 5, "origin": "reported"}),
+    ("step", {"name": "runtime", "number": 1, "state": "start", "elapsed": 5}),
+    *(
+        ("output", {"step": "runtime", "stream": "stdout", "text": f"file {n} is unpacked\t{n} %"})
+        for n in range(1, 31)
+    ),
+)  # fmt: skip
+FAILED: tuple[Told, ...] = (
+    ("step", {"name": "runtime", "state": "end", "exit_code": 5, "elapsed": 9}),
+    ("failed", {"stage": "steps", "message": "step 'runtime' exited 5", "elapsed": 9}),
+)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "shown"), [(80, 40, 4), (80, 4, 2), (80, 2, 0), (20, 40, 2)]
+)
+def test_a_step_writes_under_the_running_line(columns: int, rows: int, shown: int) -> None:
+    """Its last lines only, and nothing of them is left when the next thing happens."""
+    lines = screen_of(STEPS, columns=columns, rows=rows, until=12)
+    assert all(cells(line) < columns for line in lines[-shown - 1 :])
+    running, *tail = [line for line in lines if "00:00" not in line][-shown - 1 :]
+    assert "step runt" in running and ("0:07" if columns == 80 else "00:12") in running
+    assert [line.split()[1] for line in tail] == [str(n) for n in range(31 - shown, 31)]
+    assert sum("file" in line for line in lines) == shown
+
+    ended = screen_of([*STEPS, FAILED[0]], columns=columns, rows=rows, until=12)
+    text = " ".join(" ".join(ended).split())
+    assert "step runtime exited 5" in text and "file" not in text
+    assert "running the steps" in text or columns == 20, "the stage goes on"
+
+
+@pytest.mark.parametrize("columns", [80, 20])
+def test_what_a_failed_step_wrote_last_stays(columns: int) -> None:
+    lines = screen_of([*STEPS, *FAILED], columns=columns, until=12)
+    assert sum("failed:" in line for line in lines) == 1
+    kept = [line for line in lines if line.startswith("  | file")]
+    assert [line.split()[2] for line in kept] == [str(n) for n in range(11, 31)]
+
+
+def test_a_terminal_that_is_made_narrower() -> None:
+    """What was drawn wraps then, and is wiped all the same."""
+    master, slave = pty.openpty()
+    now = [0.0]
+    with os.fdopen(slave, "w", encoding="utf-8") as stream:
+
+        def wide(columns: int) -> None:
+            fcntl.ioctl(stream, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+
+        console = TerminalConsole(
+            out=io.StringIO(), err=stream, allowed=False, clock=lambda: now[0]
+        )
+        wide(60)
+        for event, members in STEPS:
+            console.moment(event, members)
+        console.pulse(12)
+        wide(30)
+        console.say("next")
+    told_there = everything_from(master).decode().replace("\r\n", "\n")
+    drawn, _, wiped = told_there.rpartition("\x1b[K")[2].partition("\x1b")
+    lines = drawn.split("\n")
+    assert len(lines) == 5 and max(map(cells, lines)) > 30
+    rows = sum(-(-cells(line) // 30) for line in lines)
+    assert wiped == f"[{rows - 1}A\r\x1b[Jnext\n"
+
+
+def test_without_a_terminal_what_a_step_writes_is_told_line_by_line() -> None:
+    _, lines = told([*STEPS[:4], *FAILED], live=False, width=None)
+    assert lines[3].split(maxsplit=2)[2] == "runtime: file 1 is unpacked 1 %"
+    assert lines[-1] == "  | file 1 is unpacked 1 %"
+    given: Told = ("result", {"step": "runtime", "name": "version", "text": "24.9"})
+    _, lines = told([STARTED, given], live=False, width=None)
+    assert lines[-1].endswith("runtime: version = 24.9")
+
+
 def test_json_is_one_event_per_line() -> None:
     out = io.StringIO()
     told_to = TerminalConsole(out=out, err=io.StringIO(), as_json=True)
-    for event, members in INSTALLATION:
+    for event, members in (*INSTALLATION, *STEPS):
         told_to.moment(event, members)
         told_to.pulse(5)
     events = [json.loads(line) for line in out.getvalue().splitlines()]
-    assert [(e["event"], e["elapsed"]) for e in events] == [
-        (e, m["elapsed"]) for e, m in INSTALLATION
+    assert [(e["event"], e.get("elapsed"), e.get("text")) for e in events] == [
+        (e, m.get("elapsed"), m.get("text")) for e, m in (*INSTALLATION, *STEPS)
     ]
 
 

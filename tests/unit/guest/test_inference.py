@@ -11,9 +11,10 @@ import pytest
 
 from provisioner.errors import FailedError
 from provisioner.guest.firmware import BootAttempt
-from provisioner.guest.inference import Counters, Inference, Pulse
+from provisioner.guest.inference import MARGIN, Counters, Inference, Pulse
 from provisioner.guest.screen import PNG_MAGIC, mark, png
 from provisioner.guest.stages import PATIENCE, STAGES, patience, rank
+from provisioner.guest.steps import RunningStep
 from provisioner.ports import Picture
 
 MIB = 2**20
@@ -42,6 +43,35 @@ def test_a_silent_installation_from_power_on_to_the_agent() -> None:
     ]
     assert not inference.reported
     assert "900.0 MiB written" in said[5].evidence  # type: ignore[union-attr]
+
+
+def test_a_silent_firmware_leaves_counters_and_restarts() -> None:
+    """BIOS writes nothing to the serial port."""
+    inference = Inference()
+    said = [
+        inference.count(Counters(disk_read=512)),
+        inference.count(Counters(disc_read=300 * 2**10)),
+        inference.restarted(),
+        inference.count(Counters(disc_read=500 * MIB)),
+        inference.count(Counters(disc_read=520 * MIB, disk_written=1 * MIB)),
+        inference.count(Counters(disc_read=2000 * MIB, disk_written=900 * MIB)),
+        inference.restarted(),
+        inference.restarted(),
+        inference.restarted(),
+        inference.agent(),
+    ]
+    assert [concluded.stage if concluded else None for concluded in said] == [
+        *(None, "boot-disc", None, "setup", "disks", "image", "first-boot", "oobe", None, "agent")
+    ]
+    assert said[6] is not None and said[6].evidence == "restart 1 of the machine"
+
+
+def test_a_restart_counts_once_where_the_firmware_tells_of_it() -> None:
+    inference = Inference()
+    inference.boot(DISC)
+    inference.count(Counters(disc_read=2000 * MIB, disk_written=900 * MIB))
+    assert inference.restarted() is None
+    assert inference.boot(DISK) is not None and inference.boots == 1
 
 
 def test_what_the_guest_reports_goes_before_what_we_conclude() -> None:
@@ -95,7 +125,6 @@ def test_what_puts_it_off() -> None:
     assert pulse.stall("image", now=279) is None
     assert not pulse.screen(b"one", now=200), "the same picture again"
     assert pulse.stall("image", now=281) is not None
-    assert pulse.stall("image", now=281, extra=3600) is not None, "a given limit is the limit"
 
 
 def test_a_blinking_cursor_and_a_spinner() -> None:
@@ -122,8 +151,29 @@ def test_it_can_be_switched_off_and_forgives_an_absence() -> None:
 
 def test_a_step_may_be_silent_for_its_own_limit() -> None:
     pulse = Pulse(now=0)
-    assert pulse.stall("steps", now=7000, extra=7200) is None
-    assert pulse.stall("steps", now=7300, extra=7200) is not None
+    long, short = (RunningStep(number=1, name="s", timeout=seconds) for seconds in (7200, 30))
+    assert pulse.stall("steps", now=7200 + MARGIN - 1, step=long) is None
+    stall = pulse.stall("steps", now=7200 + MARGIN, step=long)
+    assert stall is not None and (stall.seconds, stall.step) == (7200 + MARGIN, long)
+    assert pulse.stall("steps", now=30 + MARGIN, step=short) is not None
+    pulse.spoke(now=60)
+    assert pulse.stall("steps", now=30 + MARGIN, step=short) is None, "it wrote a line"
+
+
+@pytest.mark.parametrize(
+    ("every_stage", "factor", "limit"), [(None, 1, 60), (None, 3, 180), (200, 3, 200)]
+)
+def test_what_moves_without_a_word_may_be_a_restart(
+    every_stage: float | None, factor: float, limit: float
+) -> None:
+    """Busy disks put a step's end off as long as they are busy; a screen that changes does not."""
+    pulse = Pulse(now=0, every_stage=every_stage, factor=factor)
+    step = RunningStep(number=1, name="s", timeout=30)
+    counted(pulse, 0, MIB, now=100)
+    pulse.screen(b"one", now=100 + limit / 2)
+    assert pulse.stall("steps", now=100 + limit - 1, step=step) is None
+    assert pulse.stall("steps", now=max(100, 30 + limit) + limit, step=step) is not None
+    assert Pulse(now=0, every_stage=0).stall("steps", now=10**6, step=step) is None
 
 
 def test_a_ppm_becomes_png(tmp_path: Path) -> None:

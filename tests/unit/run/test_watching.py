@@ -17,7 +17,10 @@ from provisioner.errors import (
     GuestStalled,
     HostError,
     InterruptedByUser,
+    StepError,
 )
+from provisioner.guest.inference import MARGIN
+from provisioner.guest.protocol import encode
 from provisioner.guest.stages import patience
 from provisioner.run.machine import Outcome
 from provisioner.run.onlooker import Onlooker
@@ -109,6 +112,55 @@ def test_a_silent_guest_is_followed_by_evidence(tmp_path: Path) -> None:
     assert [m["entry"] for m in told(scene, "reboot")] == ["Windows Boot Manager"] * 2
 
 
+def silent_bios(guest: FakeGuest) -> None:
+    """Neither firmware nor Windows says a word; the agent is installed last."""
+    guest.writes("sda", 0)
+    guest.reads("sdb", 300 * 2**10, start=2, seconds=1)
+    guest.reads("sdb", 600 * MIB, start=10, seconds=20)
+    guest.writes("sda", 1 * MIB, start=30, seconds=1)
+    guest.reads("sdb", 3000 * MIB, start=40, seconds=60)
+    guest.writes("sda", 6000 * MIB, start=40, seconds=60)
+    guest.after(110, guest.restart)
+    guest.writes("sda", 500 * MIB, start=110, seconds=40)
+    guest.after(160, guest.restart)
+    guest.after(200, guest.agent_up)
+
+
+def test_a_bios_machine_is_followed_by_counters_and_restarts(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, when="agent")
+    scene.hypervisor.plays("dev", silent_bios)
+    assert scene.up() is Outcome.INSTALLED
+    assert stages(scene) == [
+        (stage, "inferred")
+        for stage in ("boot-disc", "setup", "disks", "image", "first-boot", "oobe", "agent")
+    ]
+    assert [m["reason"] for m in told(scene, "reboot")] == ["libvirt says so"] * 2
+    assert all(m["evidence"] for m in told(scene, "stage"))
+
+
+def test_a_libvirt_that_tells_of_no_restarts_ends_nothing(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, when="agent")
+    scene.hypervisor.plays("dev", silent_bios)
+    for call in range(1, 200):
+        scene.hypervisor.fails("restarts", HostError("libvirt does not allow it"), on_call=call)
+    assert scene.up() is Outcome.INSTALLED
+    assert [stage for stage, _ in stages(scene)][-2:] == ["image", "agent"]
+
+
+def test_a_count_of_restarts_that_begins_anew_is_no_restart(tmp_path: Path) -> None:
+    """The keeper was killed, and another one counts."""
+    scene = Scene(tmp_path, when="agent")
+
+    def script(guest: FakeGuest) -> None:
+        guest.restarts = 7  # of an earlier life
+        silent_bios(guest)
+        guest.after(130, lambda: setattr(guest, "restarts", 0))
+
+    scene.hypervisor.plays("dev", script)
+    assert scene.up() is Outcome.INSTALLED
+    assert len(told(scene, "reboot")) == 2
+
+
 def test_the_second_run_knows_how_long_the_first_one_took(tmp_path: Path) -> None:
     scene = Scene(tmp_path, when="agent")
     scene.hypervisor.plays("dev", silent)
@@ -178,6 +230,73 @@ def test_a_step_that_says_how_long_it_may_take_is_given_that(tmp_path: Path) -> 
 
     scene.hypervisor.plays("dev", script)
     assert scene.up() is Outcome.INSTALLED
+
+
+def stuck(*, after: float = 1, timeout: object = 600) -> Callable[[FakeGuest], None]:
+    """A step that begins, writes a line, and is never heard of again."""
+
+    def script(guest: FakeGuest) -> None:
+        start = {"event": "step", "name": "office", "number": 3, "state": "start"}
+        told = {"event": "output", "step": "office", "stream": "stdout", "text": "unpacking"}
+        events = ({"event": "stage", "stage": "steps"}, {**start, "timeout": timeout}, told)
+        lines = b"".join(encode(n, event) for n, event in enumerate(events, start=1))
+        guest.after(after, lambda: guest.write_serial(lines))
+
+    return script
+
+
+@pytest.mark.parametrize(("timeout", "limit"), [(600, 600), (9000, 9000), ("long", 3600)])
+def test_a_step_that_nobody_ends_is_noticed_and_can_be_resumed(
+    tmp_path: Path, timeout: object, limit: int
+) -> None:
+    """The guest said how long it may take; one that does not say gets an hour."""
+    scene = Scene(tmp_path)
+    scene.within = 50_000
+    scene.hypervisor.plays("dev", stuck(timeout=timeout))
+    with pytest.raises(StepError, match=f"step 'office' was to end within {limit} s") as caught:
+        scene.up()
+    assert (caught.value.exit_code, caught.value.number) == (6, 3)
+    assert caught.value.autopsy is not None
+    assert "says nothing: Windows hangs" in caught.value.autopsy.cause
+    assert limit + EMULATED * MARGIN <= scene.clock.monotonic() < limit + EMULATED * MARGIN + 30
+    (stalled,) = told(scene, "stalled")
+    assert (stalled["step"], stalled["timeout"], stalled["stage"]) == ("office", limit, "steps")
+    scene.hypervisor.plays("dev", installs)
+    assert scene.up(resume=True) is Outcome.INSTALLED
+
+
+def test_watch_takes_over_in_the_middle_of_a_step(scene: Scene) -> None:
+    """What it knows of the step's time limit is what was recorded."""
+    scene.hypervisor.plays("dev", stuck())
+    scene.hypervisor.kill_at = 40
+    with pytest.raises(Killed):
+        scene.up()
+    scene.hypervisor.kill_at, scene.hypervisor.dead = None, False
+    assert "output" in [moment.event for moment in story(scene)]
+    taken_over = scene.clock.monotonic()
+    with pytest.raises(GuestStalled, match="step 'office' was to end within 600 s"):
+        onlooker(scene, RecordingConsole()).watch()
+    assert scene.clock.monotonic() - taken_over < 600 + EMULATED * MARGIN + 30
+
+
+def test_a_restart_in_the_middle_of_a_step_is_no_stall(tmp_path: Path) -> None:
+    """It takes longer than the step may: with a firmware that tells, and with busy disks alone."""
+    for firmware in (True, False):
+        scene = Scene(tmp_path / f"{firmware}")
+        scene.within = 5000
+
+        def script(guest: FakeGuest, firmware: bool = firmware) -> None:
+            stuck(timeout=30)(guest)
+            if firmware:
+                line = b'BdsDxe: starting Boot0003 "Windows Boot Manager"\r\n'
+                guest.writes("sda", MIB, start=1)
+                guest.after(20, lambda: guest.write_serial(line))
+            else:
+                guest.writes("sda", 2000 * MIB, start=20, seconds=900)
+            guest.after(930, lambda: guest.write_serial(frame(1, event="ready")))
+
+        scene.hypervisor.plays("dev", script)
+        assert scene.up() is Outcome.INSTALLED
 
 
 def test_libvirt_is_started_anew_in_the_middle(scene: Scene) -> None:

@@ -266,7 +266,7 @@ function Invoke-Step($Step, $State) {
         }
         $State.begun++
         Save-State $State
-        Send-Step $Step 'start' @{ attempt = $attempt }
+        Send-Step $Step 'start' ([ordered]@{ attempt = $attempt; timeout = $Step.seconds })
         $code = Invoke-StepFile $Step $Step.file $Step.seconds $attempt
         $more = [ordered]@{ exit_code = $code; attempt = $attempt }
         if ($code -in $Step.exit_codes) {

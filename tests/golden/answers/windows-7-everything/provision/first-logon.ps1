@@ -126,7 +126,7 @@ try {
         @{ Name = 'Grüße'; File = 'steps\02-gr-e.cmd'; ExitCodes = @(0, 1); Seconds = 1800 }
     )
     foreach ($step in $steps) {
-        Send-Event @('"event":"step"', (Get-Member-Text 'name' $step.Name), '"state":"start"')
+        Send-Event @('"event":"step"', (Get-Member-Text 'name' $step.Name), '"state":"start"', "`"timeout`":$($step.Seconds)")
         $file = Join-Path $here $step.File
         if ($file -like '*.cmd') {
             $program = 'cmd.exe'
