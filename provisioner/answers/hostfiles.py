@@ -1,8 +1,9 @@
 """Files of this host that travel on the answer disc: which there are, and how large.
 
-They lie on the disc under numbers, so that no rule of its file systems about names and depths
-matters; `provision/files.json` says where each belongs, and its SHA-256: by that the guest knows
-that its copy is whole, and `up` that a file has changed.
+`step_files` takes those of steps from here. Those of the settings lie on the disc under numbers, so
+that no rule of its file systems about names and depths matters; `provision/files.json` says where
+each belongs, and its SHA-256: by that the guest knows that its copy is whole, and `up` that a file
+has changed.
 """
 
 from __future__ import annotations
@@ -50,22 +51,27 @@ def found(root: Path, to: str, *, most: int = MOST) -> tuple[Source, ...]:
         if not stat.S_ISDIR(status.st_mode):
             return (_source(root, status, to),)
         sources = tuple(_below(root, to, most))
+    except FileNotFoundError as err:
+        raise HostFileError(
+            f"there is no file {err.filename or root}",
+            hint="relative paths start at the folder of the file that names them",
+        ) from err
     except OSError as err:
         raise HostFileError(
             f"cannot read {err.filename or root}: {err.strerror}",
-            hint="relative paths start at the folder of the file that names them",
+            hint="look at its permissions",
         ) from err
     if not sources:
         raise HostFileError(f"{root} holds no files", hint="leave it out, or name another folder")
     return sources
 
 
-def one(path: Path) -> Source:
+def one(path: Path, *, to: str = "") -> Source:
     """A single file, whose place inside Windows is its installer's business."""
-    sources = found(path, path.name)
-    if len(sources) != 1 or sources[0].path != path:
+    if path.is_dir():
         raise HostFileError(f"{path} is a folder", hint="name the file itself")
-    return sources[0]
+    (source,) = found(path, to or path.name)
+    return source
 
 
 def _below(root: Path, to: str, most: int) -> Iterator[Source]:

@@ -1,14 +1,19 @@
-"""The files of this machine that steps want on the answer disc. Looks at folders, reads no file."""
+"""The files of this host that steps bring along: their names on the answer disc.
+
+Which there are, and whether they can travel, is `hostfiles'` business.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from provisioner.answers import hostfiles
 from provisioner.errors import Problem, ProfileError
 from provisioner.pattern import pattern
 from provisioner.profile.steps import CopyStep, ExeStep, MsiStep, Step
-from provisioner.tree import Entry, File, HostFile
+from provisioner.tree import Entry
 
 RULE = "windows.step-file"
 LONGEST_NAME = 64
@@ -38,23 +43,20 @@ def problem(step: Step) -> Problem | None:
     if path is None:
         return None
     try:
-        if path.is_dir():
-            if not isinstance(step, CopyStep):
-                return _bad(f"{path} is a folder", "name the file")
-            if next(_below(path), None) is None:
-                return _bad(f"there is no file in {path}", "put something in it, or take it away")
-        elif not path.is_file():
-            return _bad(f"there is no file {path}", "a path is looked up beside the profile")
-        if isinstance(step, CopyStep):
-            for file in _below(path) if path.is_dir() else (path,):
-                names = file.relative_to(path if path.is_dir() else path.parent).parts
-                if any(len(name) > LONGEST_NAME or _NOT_ON_DISC.search(name) for name in names):
-                    return _bad(
-                        f"{file}: the answer disc cannot hold this name",
-                        f"use at most {LONGEST_NAME} characters, and none that Windows refuses",
-                    )
-    except OSError as err:
-        return _bad(f"{path} cannot be read: {err.strerror}", "look at its permissions")
+        files = _files(step, path)
+    except hostfiles.HostFileError as err:
+        return Problem(message=err.message, rule=RULE, hint=err.hint)
+    if not isinstance(step, CopyStep):
+        return None
+    for file in files:
+        if any(
+            len(name) > LONGEST_NAME or _NOT_ON_DISC.search(name) for name in _inside(file, path)
+        ):
+            return Problem(
+                message=f"{file.path}: the answer disc cannot hold this name",
+                rule=RULE,
+                hint=f"use at most {LONGEST_NAME} characters, and none that Windows refuses",
+            )
     return None
 
 
@@ -70,25 +72,19 @@ def entries(step: Step, folder: str) -> Iterator[tuple[str, Entry]]:
         return
     if found := problem(step):
         raise ProfileError([found])
-    try:
-        if path.is_dir():
-            for below in _below(path):
-                yield f"{folder}/{below.relative_to(path).as_posix()}", _file(below)
-        else:
-            name = path.name if isinstance(step, CopyStep) else disc_name(path)
-            yield f"{folder}/{name}", _file(path)
-    except OSError as err:
-        raise ProfileError([_bad(f"{path} cannot be read: {err.strerror}", "try again")]) from err
+    for file in _files(step, path):
+        names = _inside(file, path) if isinstance(step, CopyStep) else (disc_name(path),)
+        modified = file.modified // 10**9
+        yield f"{folder}/{'/'.join(names)}", replace(hostfiles.entry(file), modified=modified)
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.rglob("*")) if path.is_file())
+def _files(step: Step, path: Path) -> tuple[hostfiles.Source, ...]:
+    """The file, or all of a folder that is copied; what is only run gets a name of ours."""
+    if isinstance(step, CopyStep):
+        return hostfiles.found(path, path.name)
+    return (hostfiles.one(path, to=disc_name(path)),)
 
 
-def _file(path: Path) -> File:
-    status = path.stat()
-    return File(content=(HostFile(path=path, size=status.st_size),), modified=int(status.st_mtime))
-
-
-def _bad(message: str, hint: str) -> Problem:
-    return Problem(message=message, rule=RULE, hint=hint)
+def _inside(file: hostfiles.Source, path: Path) -> tuple[str, ...]:
+    """The names of a file below the folder it was found in, or its own where it is named itself."""
+    return file.path.relative_to(path if file.path != path else path.parent).parts

@@ -105,6 +105,8 @@ class WimFile:
     pipable: bool = False
     missing: tuple[int, ...] = ()
     """Parts of its split set that are not beside it."""
+    names: tuple[str, ...] = ()
+    """Of a WIM file by itself: what its images are called, by index."""
 
 
 @frozen

@@ -258,9 +258,15 @@ def not_an_image(name: str, start: bytes) -> MediaError:
     for magic, what, hint in _STARTS:
         if start.startswith(magic):
             return MediaError(f"{name} is {what}, not a disc image", hint=hint)
+    if start[0x202:0x206] == b"HdrS":  # the Linux boot protocol's mark
+        return MediaError(
+            f"{name} is a kernel that a Linux boot loader starts, not a disc image",
+            hint="an installation disc is an ISO image",
+        )
     if start[510:512] == b"\x55\xaa":
         return MediaError(
-            f"{name} is a disk image with a partition table, not a disc image",
+            f"{name} begins with a boot sector, and neither a partition nor a file system is known"
+            " behind it",
             hint="an installation disc is an ISO image",
         )
     if start and not start.strip(b"\0"):

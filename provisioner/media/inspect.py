@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from provisioner.errors import MediaError
@@ -148,17 +148,17 @@ def _bare_wim(window: Window) -> MediaFacts:
         ) from err
     header = wim.header
     missing = missing_siblings(window.path, header)
-    facts = wim_file(name, header, size=window.size, missing=missing)
-    remarks = [f"it is part {facts.part} of {facts.parts}"] if facts.parts > 1 else []
-    if missing:
-        remarks.append(f"parts {', '.join(map(str, missing[:20]))} are not beside it")
+    facts = wim_file(name, header, size=window.size, missing=missing, names=wim.names)
+    images = f"{facts.images} image{'' if facts.images == 1 else 's'}"
+    # Parts of a set that is whole are nothing odd.
+    remarks = [_beside(missing)] if missing else []
     # Only a boot.wim has answers that Setup would find at an image's root.
     boots = wim.pe and not wim.editions
     answers, odd = bare_answers(window, wim, name) if boots else ((), ())
     return MediaFacts(
         path=window.path,
         kind=MediaKind.WIM,
-        evidence=(f"it is a WIM file with {facts.images} images ({facts.compression})",),
+        evidence=(f"it is a WIM file with {images} ({facts.compression})",),
         fingerprint=_fingerprint(window.size, [wim.raw]),
         label="",
         editions=wim.editions,
@@ -170,6 +170,13 @@ def _bare_wim(window: Window) -> MediaFacts:
         answers=answers,
         remarks=(*remarks, *odd),
     )
+
+
+def _beside(missing: Sequence[int]) -> str:
+    numbers = ", ".join(map(str, missing[:20]))
+    if len(missing) == 1:
+        return f"part {numbers} of the split set is not beside it"
+    return f"parts {numbers} of the split set are not beside it"
 
 
 def _evidence(disc: Disc, editions: tuple[Edition, ...]) -> Iterable[str]:

@@ -8,7 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 from provisioner.media.boot import asks_for_key
-from provisioner.media.facts import MediaFacts
+from provisioner.media.facts import (
+    AnswerFile,
+    BootEntry,
+    Edition,
+    MediaFacts,
+    Partition,
+    SetupConfig,
+    WimFile,
+)
 from provisioner.media.identify import release_of
 from provisioner.media.layout import Layout, Region
 from provisioner.media.map_text import runs
@@ -35,90 +43,96 @@ def facts_members(facts: MediaFacts) -> dict[str, Any]:
         "volume_licence": facts.volume_licence,
         "driver_version": facts.driver_version,
         "partition_table": facts.partition_table,
-        "partitions": [
-            {
-                "number": p.number,
-                "type": p.kind,
-                "name": p.name,
-                "offset": p.offset,
-                "length": p.length,
-                "active": p.active,
-                "filesystem": p.filesystem,
-                "label": p.label,
-            }
-            for p in facts.partitions
-        ],
-        "boot": [
-            {
-                "platform": entry.platform.value,
-                "platform_id": entry.platform_id,
-                "bootable": entry.bootable,
-                "media_type": entry.media_type,
-                "load_sectors": entry.load_sectors,
-                "block": entry.lba,
-                "path": entry.path,
-                "asks_for_key": asks_for_key(facts, entry),
-            }
-            for entry in facts.boot
-        ],
+        "partitions": [_partition(partition) for partition in facts.partitions],
+        "boot": [_boot_entry(facts, entry) for entry in facts.boot],
         "loaders": [_loader(loader) for loader in facts.loaders],
         "spare_loaders": [_loader(loader) for loader in facts.spare_loaders],
-        "wims": [
-            {
-                "path": wim.path,
-                "size": wim.size,
-                "compression": wim.compression,
-                "solid": wim.solid,
-                "pipable": wim.pipable,
-                "integrity": wim.integrity,
-                "part": wim.part,
-                "parts": wim.parts,
-                "missing": list(wim.missing),
-                "images": wim.images,
-                "boots": wim.boots,
-            }
-            for wim in facts.wims
-        ],
-        "editions": [
-            {
-                "index": edition.index,
-                "name": edition.name,
-                "display_name": edition.display_name,
-                "description": edition.description,
-                "edition_id": edition.edition_id,
-                "installation_type": edition.installation_type,
-                "architecture": edition.architecture,
-                "version": ".".join(map(str, edition.version)),
-                "languages": list(edition.languages),
-                "size": edition.total_bytes,
-            }
-            for edition in facts.editions
-        ],
-        "answers": [
-            {
-                "path": answer.path,
-                "place": answer.place,
-                "rank": answer.rank,
-                "size": answer.size,
-                "passes": list(answer.passes),
-                "wins": list(answer.wins),
-                "problem": answer.problem or None,
-            }
-            for answer in facts.answers
-        ],
-        "preset": (
-            {
-                "edition_id": facts.setup_config.edition_id,
-                "channel": facts.setup_config.channel,
-                "volume": facts.setup_config.volume,
-                "key": facts.setup_config.key,
-            }
-            if facts.setup_config
-            else None
-        ),
+        "wims": [_wim(wim) for wim in facts.wims],
+        "editions": [_edition(edition) for edition in facts.editions],
+        "answers": [_answer_file(answer) for answer in facts.answers],
+        "preset": _preset(facts.setup_config) if facts.setup_config else None,
         "files": len(facts.files),
         "file_bytes": sum(e.length for extents in facts.files.values() for e in extents),
         "remarks": list(facts.remarks),
+    }
+
+
+def _partition(partition: Partition) -> dict[str, Any]:
+    return {
+        "number": partition.number,
+        "type": partition.kind,
+        "name": partition.name,
+        "offset": partition.offset,
+        "length": partition.length,
+        "active": partition.active,
+        "filesystem": partition.filesystem,
+        "label": partition.label,
+    }
+
+
+def _boot_entry(facts: MediaFacts, entry: BootEntry) -> dict[str, Any]:
+    return {
+        "platform": entry.platform.value,
+        "platform_id": entry.platform_id,
+        "bootable": entry.bootable,
+        "media_type": entry.media_type,
+        "load_sectors": entry.load_sectors,
+        "block": entry.lba,
+        "path": entry.path,
+        "asks_for_key": asks_for_key(facts, entry),
+    }
+
+
+def _wim(wim: WimFile) -> dict[str, Any]:
+    return {
+        "path": wim.path,
+        "size": wim.size,
+        "compression": wim.compression,
+        "solid": wim.solid,
+        "pipable": wim.pipable,
+        "integrity": wim.integrity,
+        "part": wim.part,
+        "parts": wim.parts,
+        "missing": list(wim.missing),
+        "images": wim.images,
+        "names": list(wim.names),
+        "boots": wim.boots,
+    }
+
+
+def _edition(edition: Edition) -> dict[str, Any]:
+    return {
+        "index": edition.index,
+        "name": edition.name,
+        "display_name": edition.display_name,
+        "description": edition.description,
+        "edition_id": edition.edition_id,
+        "installation_type": edition.installation_type,
+        "architecture": edition.architecture,
+        "version": ".".join(map(str, edition.version)),
+        "languages": list(edition.languages),
+        "size": edition.total_bytes,
+    }
+
+
+def _answer_file(answer: AnswerFile) -> dict[str, Any]:
+    return {
+        "path": answer.path,
+        "place": answer.place,
+        "rank": answer.rank,
+        "size": answer.size,
+        "passes": list(answer.passes),
+        "wins": list(answer.wins),
+        "problem": answer.problem or None,
+    }
+
+
+def _preset(config: SetupConfig) -> dict[str, Any]:
+    return {
+        "edition_id": config.edition_id,
+        "channel": config.channel,
+        "volume": config.volume,
+        "key": config.key,
     }
 
 

@@ -99,6 +99,16 @@ def fields(facts: MediaFacts, *, sha256: str | None = None) -> Iterator[Field]:
         yield Field(label="image files", texts=tuple(_wim(wim) for wim in facts.wims))
     if facts.editions:
         yield _editions(facts)
+        # Answer files that choose by /IMAGE/NAME mean this one (docs/facts/windows-setup.md §3.4).
+        if any(edition.display_name != edition.name for edition in facts.editions):
+            texts = tuple(shown(f"{one.index} {one.name}") for one in facts.editions)
+            yield Field(label="/IMAGE/NAME", texts=texts)
+    elif names := [name for wim in facts.wims for name in wim.names]:
+        rows = [
+            ("index", "name"),
+            *((str(n), shown(name)) for n, name in enumerate(names, start=1)),
+        ]
+        yield Field(label="images", rows=tuple(rows), right=frozenset({0}))
     if len(facts.languages) > 1:
         yield Field(label="languages", texts=(shown(listed(facts.languages, 40)),))
     if facts.kind is MediaKind.VIRTIO_DRIVERS:
@@ -203,7 +213,12 @@ def _wim(wim: WimFile) -> str:
     if wim.parts > 1:
         split = f"part {wim.part} of {wim.parts}"
         lacking = ", ".join(map(str, wim.missing[:20]))
-        parts.append(f"{split}, parts {lacking} are missing" if lacking else f"{split}, all there")
+        if not lacking:
+            parts.append(f"{split}, all there")
+        elif len(wim.missing) == 1:
+            parts.append(f"{split}, part {lacking} is missing")
+        else:
+            parts.append(f"{split}, parts {lacking} are missing")
     if wim.pipable:
         parts.append("pipable")
     parts.append("with integrity table" if wim.integrity else "no integrity table")

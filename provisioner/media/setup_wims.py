@@ -30,6 +30,7 @@ class SetupWims:
 
     @property
     def editions(self) -> tuple[Edition, ...]:
+        """The images of Windows that Setup offers."""
         return self.install.editions if self.install else ()
 
     @property
@@ -99,7 +100,14 @@ def _missing(header: WimHeader, others: list[WimHeader]) -> tuple[int, ...]:
     return tuple(part for part in parts if part not in there and header.parts > 1)
 
 
-def wim_file(path: str, header: WimHeader, *, size: int, missing: tuple[int, ...] = ()) -> WimFile:
+def wim_file(
+    path: str,
+    header: WimHeader,
+    *,
+    size: int,
+    missing: tuple[int, ...] = (),
+    names: tuple[str, ...] = (),
+) -> WimFile:
     """A WIM by its header."""
     return WimFile(
         path=path,
@@ -113,6 +121,7 @@ def wim_file(path: str, header: WimHeader, *, size: int, missing: tuple[int, ...
         integrity=has_integrity(header),
         pipable=header.pipable,
         missing=missing,
+        names=names,
     )
 
 

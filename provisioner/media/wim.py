@@ -31,7 +31,9 @@ class Readable(Protocol):
 
     size: int
 
-    def read(self, offset: int, length: int) -> bytes: ...
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly `length` bytes; `Damaged` where there are fewer."""
+        ...
 
 
 @frozen
@@ -70,6 +72,7 @@ class WimHeader:
 
     @property
     def compression(self) -> str:
+        """`none`, `XPRESS`, `LZX`, `LZMS` or `unknown`."""
         if not self.flags & 0x2:
             return "none"
         return next((name for bit, name in _COMPRESSIONS.items() if self.flags & bit), "unknown")
@@ -80,12 +83,14 @@ class Wim:
     """What a WIM says about itself. `raw` is header and XML as stored, for the fingerprint.
 
     `editions` are the images that are a Windows: an ESD also holds Setup's own files and WinPE,
-    which count in `header.image_count` only. `pe` are the images that are Windows PE.
+    which count in `header.image_count` only. `pe` are the images that are Windows PE, `names` what
+    all images are called, by index.
     """
 
     header: WimHeader
     editions: tuple[Edition, ...]
     pe: tuple[Edition, ...]
+    names: tuple[str, ...]
     raw: bytes
 
 
@@ -143,6 +148,7 @@ def read_wim(file: Readable) -> Wim:
         header=header,
         editions=tuple(i for i in images if i.installation_type not in {"", "WindowsPE"}),
         pe=tuple(i for i in images if i.installation_type == "WindowsPE"),
+        names=tuple(image.display_name for image in images),
         raw=file.read(0, HEADER_BYTES) + stored,
     )
 

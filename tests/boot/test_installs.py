@@ -310,6 +310,40 @@ def test_bios(home: Home) -> None:
     assert [p["letter"] for p in disk["partitions"]].count("C") == 1
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(LONG)
+@pytest.mark.parametrize("firmware", ["uefi", "bios"])
+def test_a_script_applies_the_image(home: Home, firmware: str) -> None:
+    """`install_by: apply` on a virtio disk: the stand-in reads the script of the answer disc and
+    does what its diskpart, DISM and bcdboot say; Setup's engine never comes to its turn."""
+    profile = home.profile(
+        f"windows: {{install_by: apply, edition: Professional}}\n"
+        f"machine: {{firmware: {firmware}, disks: [{{size: 64 GiB, bus: virtio}}]}}\n",
+        text=BARE,
+    )
+    done = home.json("up", profile, "--media", f"drivers={home.media.drivers}", timeout=LONG)
+    report = report_of(home)
+    assert (report["outcome"], report["installed_by"]) == ("ready", "a script")
+    assert (report["firmware"], report["notes"]) == (firmware, [])
+    assert (report["image"]["index"], report["image"]["edition_id"]) == (2, "Professional")
+    (disk,) = report["disks"]
+    assert (disk["bus"], disk["table"]) == ("virtio", "gpt" if firmware == "uefi" else "mbr")
+    made = [(p["type"], p["filesystem"]) for p in disk["partitions"]]
+    start = [("EFI", "FAT32"), ("MSR", None)] if firmware == "uefi" else [("Primary", "NTFS")]
+    assert made == [*start, ("Primary", "NTFS"), ("Recovery", "NTFS")]
+    windows = report["install_to"]["partition_id"]
+    assert disk["partitions"][windows - 1]["label"] == "Windows"
+    assert "viostor.inf" in {driver["inf"] for driver in report["drivers"] if driver["loaded"]}
+    assert "netkvm.inf" in report["drivers_added"]
+    stages = [event["stage"] for event in done.events if event["event"] == "stage"]
+    assert [s for s in stages if s in ("disks", "image", "specialize")] == [
+        "disks",
+        "image",
+        "specialize",
+    ]
+    assert report["users"][0]["password_sha256"] == sha256("Passw0rd!")
+
+
 @pytest.mark.xdist_group("boot2")
 @pytest.mark.timeout(LONG)
 def test_secure_boot(home: Home) -> None:

@@ -237,10 +237,9 @@ def play(plan: MachinePlan, scene: Scene, folder: Path, *, on_disc: str | None) 
     )
     requirements.require_hardware(missing)
     firmware = "uefi" if _os(domain).get("firmware") == "efi" else "bios"
-    plans = layout.plan_disks(
-        setup.find("DiskConfiguration"), tuple(_disks(domain, plan)), firmware=firmware
-    )
-    layout.install_target(setup.find("ImageInstall"), plans, firmware=firmware)
+    disks = tuple(_disks(domain, plan))
+    plans = layout.plan_disks(setup.find("DiskConfiguration"), disks, firmware=firmware)
+    layout.install_target(setup.find("ImageInstall"), plans, disks, firmware=firmware)
     check_pass(answer, "specialize")
     identity = specialize.specialize(
         answer, full_name="", organization="", edition_id=chosen.edition_id

@@ -6,6 +6,8 @@ Its pure parts only: the whole of it runs in the boot tests.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,10 +16,9 @@ from provisioner.profile.cards import cards
 from provisioner.profile.disks import Partition, WindowsDisk
 from tests.golden.cases import Case
 from tests.golden.test_answers import CASES, RENDERED, answer_file, disc_of, every_case, filled
-from tests.standin.setup import image, layout, oobe, specialize, windows_pe
+from tests.standin.setup import diskpart, image, layout, oobe, pe, specialize, windows_pe
 from tests.standin.setup.answers import AnswerFile, read_answer_file
 from tests.standin.setup.elements import Element
-from tests.standin.setup.outcome import SetupStopped
 from tests.standin.setup.passwords import fingerprint
 from tests.standin.setup.serial_report import read_events
 from tests.standin.setup.settings_check import check_pass
@@ -37,6 +38,24 @@ SETUP_CHOOSES = [
     if name not in KEYS_UNKNOWN and CASES[name].profile.windows.install_by == "setup"
 ]
 """Where Setup picks the image, and not a script of ours."""
+ANSWERS = Path(__file__).parent / "answers"
+EXISTING = tuple(
+    layout.Partition(
+        number=number,
+        kind=kind,
+        start_mib=start,
+        size_mib=size,
+        type_id=layout.GPT_TYPES[kind],
+        file_system=file_system,
+    )
+    for number, kind, start, size, file_system in (
+        (1, "EFI", 1, 260, "FAT32"),
+        (2, "MSR", 261, 16, None),
+        (3, "Primary", 277, 200_000, "NTFS"),
+        (4, "Primary", 200_277, 200_000, "NTFS"),
+    )
+)
+"""What is on the disks of a PC that is not new."""
 BLOB = "QkxPQg=="
 """In the form of what djoin prints."""
 OWN_KEY = "FFFFF-FFFFF-FFFFF-FFFFF-FFFFF"
@@ -79,20 +98,15 @@ def test_windows_pe(name: str) -> None:
     assert user_data.organization == (case.profile.windows.organization or "")
     assert windows_pe.mask_key(user_data.key) != ""
 
-    _disks(case, disc, setup)
+    _disks(name, case, disc, setup)
 
 
-def _disks(case: Case, disc: AnswerDisc, setup: Element) -> None:
+def _disks(name: str, case: Case, disc: AnswerDisc, setup: Element) -> None:
     """What Setup would make of the machine's real disks is what the profile asked for."""
     metal = case.profile.metal
     configuration, image_install = setup.find("DiskConfiguration"), setup.find("ImageInstall")
     if metal is not None and not isinstance(metal.disk, WindowsDisk):
         assert configuration is None
-        return
-    if case.profile.windows.install_by == "apply":
-        assert (configuration, image_install) == (None, None)
-        (command,) = windows_pe.read_commands(setup, "RunSynchronous/RunSynchronousCommand")
-        assert disc.marker.replace("/", "\\") in command.line
         return
     assert disc.layout is not None
     firmware = "bios" if case.profile.firmware == "bios" else "uefi"
@@ -102,19 +116,29 @@ def _disks(case: Case, disc: AnswerDisc, setup: Element) -> None:
         sizes = [500 * 1024] * 3
     found = [
         layout.Disk(disk_id=number, device=f"vd{number}", bus="virtio", size_mib=size,
-                    partitions=6 if metal else 0)
+                    table="gpt" if metal else "none", existing=EXISTING if metal else ())
         for number, size in enumerate(sizes)
     ]  # fmt: skip
-    if metal is not None and metal.disk is not None and metal.disk.policy == "keep":
-        # The stand-in knows nothing of partitions that are there already; it must see no wipe.
-        if metal.disk.format:
-            with pytest.raises(SetupStopped, match="WillWipeDisk is not true"):
-                layout.plan_disks(configuration, found, firmware=firmware)
-        return
-    plans = layout.plan_disks(configuration, found, firmware=firmware)
-    plan, target = layout.install_target(image_install, plans, firmware=firmware)
+    if case.profile.windows.install_by == "apply":
+        assert (configuration, image_install) == (None, None)
+        (command,) = windows_pe.read_commands(setup, "RunSynchronous/RunSynchronousCommand")
+        assert disc.marker.replace("/", "\\") in command.line
+        assert pe.STARTS_A_SCRIPT.search(command.line)
+        plans = diskpart.read_script((ANSWERS / name / "provision/diskpart.txt").read_text(), found)
+        plan, target = next((p, one) for p in plans for one in p.partitions if one.letter == "W")
+    else:
+        plans = layout.plan_disks(configuration, found, firmware=firmware)
+        plan, target = layout.install_target(image_install, plans, found, firmware=firmware)
     assert plan.disk.disk_id == disc.layout.disk
     assert target.number == disc.layout.windows_partition
+    if metal is not None and metal.disk is not None and metal.disk.policy == "keep":
+        formats = metal.disk.format
+        assert target.keeps is not formats and target.file_system == "NTFS"
+        others = [one for one in plan.partitions if one.number != target.number]
+        assert others == [
+            replace(one, keeps=True) for one in EXISTING if one.number != target.number
+        ]
+        assert not plan.wipe
     if metal is not None:
         return
     wanted = {
@@ -124,7 +148,8 @@ def _disks(case: Case, disc: AnswerDisc, setup: Element) -> None:
     }
     assert {plan.disk.disk_id for plan in plans} == {0, *wanted}
     for plan in plans:
-        _partitions(plan, wanted.get(plan.disk.disk_id))
+        by_script = case.profile.windows.install_by == "apply"
+        _partitions(plan, wanted.get(plan.disk.disk_id), by_script=by_script)
     if 0 not in wanted and case.profile.windows.recovery is not None:
         (recovery,) = (p for p in plans[0].partitions if p.label == "Recovery")
         assert recovery.size_mib >= case.profile.windows.recovery.bytes / mib
@@ -132,7 +157,9 @@ def _disks(case: Case, disc: AnswerDisc, setup: Element) -> None:
         assert (recovery.number > target.number) is behind
 
 
-def _partitions(plan: layout.DiskPlan, wanted: Sequence[Partition] | None) -> None:
+def _partitions(
+    plan: layout.DiskPlan, wanted: Sequence[Partition] | None, *, by_script: bool
+) -> None:
     """Kinds, sizes, file systems, labels and letters in the order of the profile."""
     if wanted is None:
         return
@@ -147,7 +174,8 @@ def _partitions(plan: layout.DiskPlan, wanted: Sequence[Partition] | None) -> No
         fat = one.use == "efi" or one.format == "fat32"
         assert made.file_system == ("FAT32" if fat else "NTFS")
         assert made.label == one.label or one.label is None
-        assert made.letter == ("C" if one.use == "windows" else one.letter)
+        windows = "W" if by_script else "C"
+        assert made.letter == (windows if one.use == "windows" else one.letter) or by_script
     end = plan.partitions[-1].start_mib + plan.partitions[-1].size_mib
     greedy = any(one.size is None and one.use in ("windows", "data") for one in wanted)
     assert greedy is (plan.disk.size_mib - end <= 8)

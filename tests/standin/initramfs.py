@@ -53,7 +53,13 @@ an emulated machine up to 0.2 s."""
 VIRTIO_MODULES = ("virtio_blk", "virtio_scsi", "virtio_net", "virtio_console")
 """Loaded only when the matching INF was found: Windows PE has none of them (facts §8.3)."""
 
-SETUP_TOOLS = ("wimlib-imagex", "sgdisk", "mkntfs", "mkfs.fat", "ntfscp", "ntfscat")
+ON_DEMAND = ("fuse",)
+"""Loaded when ntfs-3g is to mount a partition: scripts copy files, an old Windows is moved."""
+
+SETUP_TOOLS = (
+    *("wimlib-imagex", "sgdisk", "mkntfs", "mkfs.fat", "ntfscp", "ntfscat"),
+    "ntfs-3g",
+)
 INSTALLED_TOOLS = ("ntfscp", "ntfscat")
 
 LIBRARY_FOLDER = "lib/x86_64-linux-gnu"
@@ -227,7 +233,7 @@ def _add_modules(archive: Archive, kernel: Kernel) -> None:
     groups: dict[str, tuple[str, ...]] = {
         "base": BASE_MODULES,
         **CONTROLLER_MODULES,
-        **{name: (name,) for name in VIRTIO_MODULES},
+        **{name: (name,) for name in (*VIRTIO_MODULES, *ON_DEMAND)},
     }
     for group, modules in groups.items():
         order: list[str] = []

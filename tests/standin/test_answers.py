@@ -71,7 +71,7 @@ def play(data: bytes, *, firmware: str = "uefi", disks: tuple[Disk, ...] = (DISK
     image = select_image(IMAGES, key=user_data.key, metadata=read_metadata(setup))
     plans = plan_disks(setup.find("DiskConfiguration") if setup else None, disks, firmware=firmware)
     _, target = install_target(
-        setup.find("ImageInstall") if setup else None, plans, firmware=firmware
+        setup.find("ImageInstall") if setup else None, plans, disks, firmware=firmware
     )
     notes += check_pass(answer, "specialize")
     identity = specialize(

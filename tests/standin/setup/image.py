@@ -104,6 +104,17 @@ def select_image(
     return chosen[0]
 
 
+def described(image: Image) -> dict[str, object]:
+    """An image for the report."""
+    return {
+        "index": image.index,
+        "name": image.name,
+        "edition_id": image.edition_id,
+        "build": image.build,
+        "architecture": image.architecture,
+    }
+
+
 def _images_of_key(images: Sequence[Image], key: str) -> list[Image]:
     if not KEY_PATTERN.fullmatch(key):
         raise SetupStopped("cannot read the <ProductKey> setting: it is not of the form XXXXX-...")

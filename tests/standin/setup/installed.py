@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.standin.setup import first_logon, machine, offers, services
-from tests.standin.setup.installer import STATE_FILE, put_file
+from tests.standin.setup.imaging import put_file
+from tests.standin.setup.installer import STATE_FILE
 from tests.standin.setup.oobe import Experience, out_of_box
 from tests.standin.setup.outcome import SetupStopped
 from tests.standin.setup.passwords import REDACTED, fingerprint
@@ -162,9 +163,9 @@ def _start_again(screen: Screen, report: dict[str, Any]) -> None:
 def _find_windows() -> tuple[str, dict[str, Any]]:
     """The partition with the state that the setup phase left, and that state."""
     nodes = [
-        machine.partition_device(disk.device, number)
+        machine.partition_device(disk.device, partition.number)
         for disk in machine.disks()
-        for number in range(1, disk.partitions + 1)
+        for partition in disk.existing
     ]
     for node in nodes:
         with Path(node).open("rb") as stream:

@@ -24,19 +24,9 @@ WINDOWS_MINIMUM_MIB = 19_073
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Disk:
-    """A disk Setup sees. `bus` is virtio, sata, nvme, scsi or usb; `partitions` already there."""
-
-    disk_id: int
-    device: str
-    bus: str
-    size_mib: int
-    partitions: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """A partition to make; `type_id` is a GUID on GPT and a byte on MBR."""
+    """A partition to make, or one that is there and what becomes of it; `type_id` is a GUID on GPT
+    and a byte on MBR, `attributes` are GPT's."""
 
     number: int
     kind: str
@@ -47,11 +37,27 @@ class Partition:
     label: str | None = None
     letter: str | None = None
     active: bool = False
+    attributes: int = 0
+    keeps: bool = False
+    """It was there before, and what is on it stays."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A disk Setup sees. `bus` is virtio, sata, nvme, scsi or usb; `table` is gpt, mbr or none, and
+    `existing` are the partitions in it."""
+
+    disk_id: int
+    device: str
+    bus: str
+    size_mib: int
+    table: str = "none"
+    existing: tuple[Partition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskPlan:
-    """What happens to one disk; `table` is gpt or mbr."""
+    """What happens to one disk; `table` is gpt or mbr. Without `wipe` its partitions stay."""
 
     disk: Disk
     wipe: bool
@@ -62,13 +68,11 @@ class DiskPlan:
 def plan_disks(
     configuration: Element | None, disks: Sequence[Disk], *, firmware: str
 ) -> tuple[DiskPlan, ...]:
-    """The plan for every disk that the answer file names."""
+    """The plan for every disk that the answer file names; without a DiskConfiguration, none."""
     if not disks:
         raise SetupStopped("no disks found; a driver is missing")
-    if configuration is None:
-        raise page_shown("disk selection", "there is no DiskConfiguration")
     plans = []
-    for element in configuration.all("Disk"):
+    for element in configuration.all("Disk") if configuration else ():
         disk_id = _number(element, "DiskID")
         disk = next((disk for disk in disks if disk.disk_id == disk_id), None)
         if disk is None:
@@ -106,7 +110,7 @@ def _relabels(element: Element) -> bool:
 def _check_labels(element: Element, disk: Disk) -> None:
     for item in _modifications(element):
         number = _number(item, "PartitionID")
-        if not 1 <= number <= disk.partitions:
+        if number not in {partition.number for partition in disk.existing}:
             raise SetupStopped(
                 f"ModifyPartition, line {item.line}: disk {disk.disk_id} has no partition {number}"
             )
@@ -118,9 +122,14 @@ def _modifications(element: Element) -> tuple[Element, ...]:
 
 
 def install_target(
-    image_install: Element | None, plans: Sequence[DiskPlan], *, firmware: str
+    image_install: Element | None,
+    plans: Sequence[DiskPlan],
+    disks: Sequence[Disk],
+    *,
+    firmware: str,
 ) -> tuple[DiskPlan, Partition]:
-    """The partition ImageInstall/OSImage/InstallTo names, checked."""
+    """The partition ImageInstall/OSImage/InstallTo names, checked. It may be on a disk that the
+    DiskConfiguration says nothing of; that one stays as it is."""
     os_image = None if image_install is None else image_install.find("OSImage")
     if os_image is None:
         raise page_shown("disk selection", "there is no ImageInstall/OSImage")
@@ -132,11 +141,18 @@ def install_target(
                 return _checked_target(*candidates[0], firmware=firmware)
         raise page_shown("disk selection", "there is no InstallTo")
     disk_id, number = _number(install_to, "DiskID"), _number(install_to, "PartitionID")
-    plan = next((plan for plan in plans if plan.disk.disk_id == disk_id), None)
+    plan = next(
+        (plan for plan in (*plans, *map(_untouched, disks)) if plan.disk.disk_id == disk_id), None
+    )
     partition = next((p for p in plan.partitions if p.number == number), None) if plan else None
     if plan is None or partition is None:
         raise SetupStopped(f"InstallTo: disk {disk_id} has no partition {number}")
     return _checked_target(plan, partition, firmware=firmware)
+
+
+def _untouched(disk: Disk) -> DiskPlan:
+    kept = tuple(replace(one, keeps=True) for one in disk.existing)
+    return DiskPlan(disk=disk, wipe=False, table=disk.table, partitions=kept)
 
 
 def _checked_target(
@@ -150,10 +166,20 @@ def _checked_target(
     if partition.size_mib < WINDOWS_MINIMUM_MIB:
         raise SetupStopped(f"InstallTo: {where} has {partition.size_mib} MiB, less than 20 GB")
     if firmware == "uefi":
+        if plan.table == "mbr":
+            raise SetupStopped(
+                f"Windows cannot be installed to disk {plan.disk.disk_id}: it has an MBR partition "
+                "table, and on EFI systems Windows can only be installed to GPT disks"
+            )
         if not any(p.kind == "EFI" and p.file_system == "FAT32" for p in plan.partitions):
             raise SetupStopped(
                 f"disk {plan.disk.disk_id} has no EFI partition formatted FAT32 to start from"
             )
+    elif plan.table == "gpt":
+        raise SetupStopped(
+            f"Windows cannot be installed to disk {plan.disk.disk_id}: it is of the GPT partition "
+            "style"
+        )
     elif not any(p.active and p.file_system for p in plan.partitions):
         raise SetupStopped(f"disk {plan.disk.disk_id} has no active, formatted partition")
     return plan, partition
@@ -161,18 +187,19 @@ def _checked_target(
 
 def _plan_disk(element: Element, disk: Disk, *, firmware: str) -> DiskPlan:
     wipe = element.flag("WillWipeDisk")
-    table = "gpt" if firmware == "uefi" else "mbr"
+    there = [] if wipe else [replace(one, keeps=True) for one in disk.existing]
+    table = disk.table if there else "gpt" if firmware == "uefi" else "mbr"
     creates = element.find("CreatePartitions")
     items = sorted(
         creates.all("CreatePartition") if creates else (),
         key=lambda item: _number(item, "Order"),
     )
-    if disk.partitions and not wipe:
+    if there and items and table == "mbr":
         raise SetupStopped(
-            f"disk {disk.disk_id} has {disk.partitions} partitions and WillWipeDisk is not true; "
-            "the stand-in does not play changes to existing partitions"
+            f"disk {disk.disk_id}: the stand-in does not play new partitions beside those of an "
+            "MBR disk"
         )
-    partitions = _create(items, disk, table=table)
+    partitions = there + _create(items, disk, there, table=table)
     modifies = element.find("ModifyPartitions")
     for item in sorted(
         modifies.all("ModifyPartition") if modifies else (),
@@ -191,13 +218,17 @@ def _plan_disk(element: Element, disk: Disk, *, firmware: str) -> DiskPlan:
     return DiskPlan(disk=disk, wipe=wipe, table=table, partitions=tuple(partitions))
 
 
-def _create(items: Sequence[Element], disk: Disk, *, table: str) -> list[Partition]:
+def _create(
+    items: Sequence[Element], disk: Disk, there: Sequence[Partition], *, table: str
+) -> list[Partition]:
+    """Behind those that are there; Windows may also fill gaps between them."""
     if table == "mbr" and len(items) > 4:
         raise SetupStopped(f"disk {disk.disk_id}: an MBR disk holds four primary partitions")
     partitions: list[Partition] = []
-    start = RESERVED_MIB
+    start = max((one.start_mib + one.size_mib for one in there), default=RESERVED_MIB)
     end = disk.size_mib - RESERVED_MIB
-    for number, item in enumerate(items, start=1):
+    first = 1 + max((one.number for one in there), default=0)
+    for number, item in enumerate(items, start=first):
         where = f"CreatePartition, line {item.line}"
         kind = item.value("Type") or ""
         _check_kind(kind, table=table, where=where)
@@ -205,7 +236,7 @@ def _create(items: Sequence[Element], disk: Disk, *, table: str) -> list[Partiti
         extend = item.flag("Extend")
         if (size is not None) == extend:
             raise SetupStopped(f"{where}: exactly one of Size and Extend is needed")
-        if extend and number != len(items):
+        if extend and item is not items[-1]:
             raise SetupStopped(f"{where}: the partition with Extend must be the last one")
         wanted = end - start if extend else _number(item, "Size")
         if wanted <= 0 or start + wanted > end:
@@ -261,13 +292,15 @@ def _modify(item: Element, current: Partition, *, table: str) -> Partition:
         raise SetupStopped(f"{where}: Extend is for MBR disks")
     if type_id is not None:
         _check_type_id(type_id, table=table, where=where)
+    stays = current.keeps and file_system is None
     return replace(
         current,
-        file_system=file_system,
-        label=label,
+        file_system=current.file_system if stays else file_system,
+        label=current.label if stays else label,
         letter=letter,
-        active=active,
+        active=active or (current.keeps and current.active),
         type_id=type_id or current.type_id,
+        keeps=stays,
     )
 
 

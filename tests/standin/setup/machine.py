@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.standin.setup.layout import Disk
+from tests.standin.setup.layout import Disk, Partition
 from tests.standin.setup.outcome import SetupStopped
+from tests.standin.setup.partition_table import read_table
 from tests.standin.setup.search import Drive
 
 LOG = Path("/tmp/setup.log")
@@ -144,15 +145,31 @@ def disks() -> tuple[Disk, ...]:
         if device.name.startswith(("sd", "vd", "nvme")) and _size_mib(device) > 0
     ]
     ordered = sorted(devices, key=lambda device: str(device.resolve()))
-    return tuple(
-        Disk(
-            disk_id=number,
-            device=device.name,
-            bus=_bus(device),
-            size_mib=_size_mib(device),
-            partitions=len(_partition_names(device)),
-        )
-        for number, device in enumerate(ordered)
+    return tuple(_disk(number, device) for number, device in enumerate(ordered))
+
+
+def _disk(number: int, device: Path) -> Disk:
+    with Path("/dev", device.name).open("rb") as stream:
+        table, partitions = read_table(stream)
+    return Disk(
+        disk_id=number,
+        device=device.name,
+        bus=_bus(device),
+        size_mib=_size_mib(device),
+        table=table,
+        existing=tuple(
+            Partition(
+                number=found.number,
+                kind=found.kind,
+                start_mib=found.start_mib,
+                size_mib=found.size_mib,
+                type_id=found.type_id,
+                file_system=found.file_system,
+                label=found.label,
+                active=found.active,
+            )
+            for found in partitions
+        ),
     )
 
 

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pytest
 from provisioner.answers import apply
 from provisioner.guest.protocol import Frame, decode
 from tests.golden.test_answers import answer_xml
+from tests.standin.setup.cmd import Cmd, Program, Result, WaitsForPerson
 
 GOLDEN = Path(__file__).parents[2] / "golden/answers"
 WINE = "/usr/lib/wine/wine64"
@@ -126,23 +127,82 @@ def pe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WindowsPE]:
     subprocess.run((WINESERVER, "-k"), env=pe.environment, check=False)
 
 
+CALLS = [
+    'drvload "E:\\$WinPEDriver$\\viostor\\viostor.inf"',
+    "wpeutil UpdateBootInfo",
+    'diskpart /s "E:\\provision\\diskpart.txt"',
+    'dism /Apply-Image "/ImageFile:D:\\sources\\install.wim"  /Index:6 /ApplyDir:W:\\',
+    "bcdboot W:\\Windows /s S: /f UEFI",
+    'dism /Image:W:\\ /Add-Driver "/Driver:E:\\$WinPEDriver$" /Recurse',
+    "reagentc /Setreimage /Path R:\\Recovery\\WindowsRE /Target W:\\Windows",
+    "bcdedit /set {fwbootmgr} bootsequence {bootmgr}",
+    "wpeutil reboot",
+]
+"""What the script calls, in its order: the drive letters are D: install disc, E: answers."""
+
+
 def test_everything_in_its_order(pe: WindowsPE) -> None:
-    calls = pe.play("apply")
-    assert calls == [
-        'drvload "E:\\$WinPEDriver$\\viostor\\viostor.inf"',
-        "wpeutil UpdateBootInfo",
-        'diskpart /s "E:\\provision\\diskpart.txt"',
-        'dism /Apply-Image "/ImageFile:D:\\sources\\install.wim"  /Index:6 /ApplyDir:W:\\',
-        "bcdboot W:\\Windows /s S: /f UEFI",
-        'dism /Image:W:\\ /Add-Driver "/Driver:E:\\$WinPEDriver$" /Recurse',
-        "reagentc /Setreimage /Path R:\\Recovery\\WindowsRE /Target W:\\Windows",
-        "bcdedit /set {fwbootmgr} bootsequence {bootmgr}",
-        "wpeutil reboot",
-    ]
+    assert pe.play("apply") == CALLS
     copied = pe.folder / "windows/Windows/Panther/unattend.xml"
     assert copied.read_bytes() == (GOLDEN / "apply/Autounattend.xml").read_bytes()
     assert pe.said == {"event": "stage", "stage": "image"}
     assert "failed" not in pe.log
+
+
+@pytest.mark.parametrize(
+    ("case", "fails", "calls", "says"),
+    [
+        ("apply", "", CALLS, ["disks", "image"]),
+        ("apply", "diskpart", CALLS[:3], ["disks", "failed"]),
+        ("apply", "bcdboot", CALLS[:5], ["disks", "image", "failed"]),
+        ("apply-bios", "", CALLS[:2], ["failed"]),
+    ],
+)
+def test_the_stand_ins_cmd_goes_the_same_way(
+    tmp_path: Path, case: str, fails: str, calls: list[str], says: list[str]
+) -> None:
+    """Two readers of batch files, Wine's and the stand-in's, agree on the script."""
+    called: list[str] = []
+    port: list[str] = []
+
+    def program(name: str) -> Program:
+        def call(words: Sequence[str], piped: str) -> Result:
+            if name == "wpeutil" and words[0] == "reboot":
+                raise StopIteration
+            called.append(name)
+            return Result(code=int(name == fails))
+
+        return call
+
+    for name in ("media/sources", "windows/Windows/System32", "recovery", "x"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "media/sources/install.wim").touch()
+    shutil.copytree(GOLDEN / case, tmp_path / "answers")
+    (path_of_command,) = answer_xml(case).iter("{*}Path")
+    (marker,) = re.findall(r"exist %d:\\(\S+)", path_of_command.text)
+    (tmp_path / "answers" / marker.replace("\\", "/")).touch()
+    (tmp_path / "answers/$WinPEDriver$/viostor").mkdir(parents=True)
+    (tmp_path / "answers/$WinPEDriver$/viostor/viostor.inf").touch()
+    letters = {"D": "media", "E": "answers", "W": "windows", "R": "recovery", "X": "x"}
+    cmd = Cmd(
+        drives={letter: tmp_path / name for letter, name in letters.items()},
+        programs={
+            **{name: program(name) for name in (*IN_PATH, *IN_WINDOWS)},
+            "reg": lambda words, piped: Result("    PEFirmwareType    REG_DWORD    0x2\r\n"),
+            "find": lambda words, piped: Result(code=int(words[0] not in piped)),
+        },
+        ports={"com1": port.append},
+        environment={"systemdrive": "X:"},
+    )
+    with pytest.raises(WaitsForPerson if "failed" in says else StopIteration):
+        cmd.line(path_of_command.text)
+    assert called == [re.split(r"[ .]", call)[0] for call in calls if call != "wpeutil reboot"]
+    frames = [decode(line.encode()) for line in port]
+    payloads = [dict(frame.payload) for frame in frames if isinstance(frame, Frame)]
+    assert [one.get("stage") if one["event"] == "stage" else "failed" for one in payloads] == says
+    copied = tmp_path / "windows/Windows/Panther/unattend.xml"
+    assert copied.exists() is (calls == CALLS)
+    assert "> diskpart" in (tmp_path / "x/provisioner-apply.log").read_text() or len(calls) == 2
 
 
 def test_a_split_image(pe: WindowsPE) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from provisioner.answers import steps
+from provisioner.answers.hostfiles import LARGEST, MOST
 from provisioner.errors import ProfileError
 from provisioner.profile.model import Profile
 from provisioner.resources import Resources, shipped_folder
@@ -106,12 +108,32 @@ def test_what_steps_bring_along(tmp_path: Path) -> None:
     }
 
 
+def test_files_that_cannot_travel(tmp_path: Path) -> None:
+    """The same bounds as for files of the settings: number, size, kind."""
+    (tmp_path / "many").mkdir()
+    for number in range(MOST + 1):
+        (tmp_path / "many" / str(number)).touch()
+    with (tmp_path / "large").open("wb") as stream:
+        stream.truncate(LARGEST + 1)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/broken").symlink_to("nowhere")
+    for name, says in (
+        ("many", "more than 20000 files"),
+        ("large", "no file of an answer disc can have"),
+        ("pipe", "neither a file nor a folder"),
+        ("links", "there is no file .*broken"),
+    ):
+        with pytest.raises(ProfileError, match=says):
+            files({"name": "a", "copy": str(tmp_path / name), "to": "C:\\x"})
+
+
 @pytest.mark.parametrize("name", ["n" * 61 + ".txt", "a:b", "a;1", "what?"])
 def test_names_that_no_disc_holds(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder/sub").mkdir(parents=True)
     (tmp_path / "folder/sub" / name).touch()
     for source in ("folder", f"folder/sub/{name}"):
-        with pytest.raises(ProfileError, match="cannot hold this name"):
+        with pytest.raises(ProfileError, match=r"cannot hold this name|can have no file of that"):
             files({"name": "a", "copy": str(tmp_path / source), "to": "C:\\x"})
 
 

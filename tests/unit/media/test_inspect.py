@@ -163,10 +163,12 @@ def test_a_disc_of_something_else(tmp_path: Path) -> None:
         (b"\xef\xbb\xbf<HTML lang='en'>", "is a web page", "expired"),
         (b"PK\x03\x04" + bytes(90000), "a ZIP archive", "unpack"),
         (b"QFI\xfb" + bytes(90000), "a qcow2 disk", "ISO"),
-        (bytes(510) + b"\x55\xaa" + bytes(90000), "partition table", "ISO"),
+        (bytes(510) + b"\x55\xaa" + bytes(90000), "begins with a boot sector", "ISO"),
+        (bytes(510) + b"\x55\xaa\xebfHdrS" + bytes(90000), "a kernel that a Linux boot", "ISO"),
         (bytes(90000), "only zeros", "fetch it again"),
         (b"anything else", "neither ISO 9660 nor UDF", "ISO"),
     ],
+    ids=str.split("empty page page-with-bom zip qcow2 boot-sector kernel zeros text"),
 )
 def test_files_that_are_no_disc(tmp_path: Path, content: bytes, message: str, hint: str) -> None:
     path = tmp_path / "win.iso"

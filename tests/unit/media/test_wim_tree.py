@@ -14,6 +14,7 @@ import pytest
 from provisioner.errors import MediaError
 from provisioner.media.facts import WimFile
 from provisioner.media.inspect import inspect
+from provisioner.media.page import fields
 from provisioner.media.wim import read_header
 from provisioner.media.wim_integrity import Integrity, check_integrity
 from provisioner.media.wim_tree import WimTree, blobs
@@ -204,14 +205,14 @@ def test_split_sets_know_what_is_missing(tmp_path: Path) -> None:
     parts = split(tmp_path)
     assert len(parts) == 3
     assert inspect(parts[0]).wims[0].missing == ()
-    assert inspect(parts[1]).remarks == ("it is part 2 of 3",)
+    assert (inspect(parts[1]).remarks, inspect(parts[1]).wims[0].part) == ((), 2)
     with opened(parts[1]) as window, pytest.raises(Unsupported, match="not in this file"):
         WimTree(window, read_header(window)).entries(1)
     parts[1].rename(tmp_path / "elsewhere.swm")
     (tmp_path / "install2.swm").write_bytes(b"no WIM at all")
     facts = inspect(parts[0])
     assert facts.wims[0].missing == (2,)
-    assert "parts 2 are not beside it" in facts.remarks
+    assert "part 2 of the split set is not beside it" in facts.remarks
 
 
 def test_a_part_of_another_set_does_not_count(tmp_path: Path) -> None:
@@ -236,8 +237,20 @@ def test_what_a_header_says(tmp_path: Path) -> None:
             boots=2,
             size=path.stat().st_size,
             integrity=True,
+            names=("Windows 11 Home shown", "Windows 11 Pro shown"),
         ),
     )
+
+
+def test_images_that_are_no_windows_are_named(tmp_path: Path) -> None:
+    """What wimlib captures of any folder has a name and nothing more."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/a").write_bytes(b"a")
+    run(["wimlib-imagex", "capture", tmp_path / "tree", tmp_path / "a.wim", "Backup of May"])
+    facts = inspect(tmp_path / "a.wim")
+    assert (facts.editions, facts.wims[0].names) == ((), ("Backup of May",))
+    (field,) = (field for field in fields(facts) if field.label == "images")
+    assert field.rows == (("index", "name"), ("1", "Backup of May"))
 
 
 def test_integrity_agrees_with_wimlib(tmp_path: Path) -> None:

@@ -20,12 +20,15 @@ from provisioner.templating import Templates
 from provisioner.usb.answers import FIRST_START, stick_answers
 from provisioner.usb.compose_source import laid_over
 from tests.standin.setup.answers import read_answer_file
-from tests.standin.setup.layout import Disk, install_target, plan_disks
+from tests.standin.setup.layout import Disk, Partition, install_target, plan_disks
 from tests.standin.setup.outcome import SetupStopped
 from tests.unit.cli.program import Home
 from tests.unit.usb.discs import PLAIN, windows_disc
 
 LABEL = "PV-12345678"
+VOLUME = Partition(
+    number=1, kind="Primary", start_mib=1, size_mib=100, type_id="", file_system="FAT32"
+)
 SERIAL = {"disk": {"serial": "S4EVNX0R"}, "wipe": True}
 
 
@@ -92,13 +95,20 @@ def test_every_pair_of_numbers_has_answers_of_its_own(facts: MediaFacts, target:
         setup = answer.component("windowsPE", "Setup")
         assert setup is not None
         disks = [
-            Disk(disk_id=n, device=f"sd{n}", bus="sata", size_mib=500_000, partitions=3)
+            Disk(
+                disk_id=n,
+                device=f"sd{n}",
+                bus="sata",
+                size_mib=500_000,
+                table="gpt",
+                existing=(VOLUME,),
+            )
             for n in range(4)
         ]
         configuration = setup.find("DiskConfiguration")
         (plan,) = plan_disks(configuration, disks, firmware="uefi")
         assert (plan.disk.disk_id, plan.wipe) == (target, True)
-        goes_on, _ = install_target(setup.find("ImageInstall"), (plan,), firmware="uefi")
+        goes_on, _ = install_target(setup.find("ImageInstall"), (plan,), disks, firmware="uefi")
         assert goes_on.disk.disk_id == target
         assert configuration is not None
         first = configuration.all("Disk")[0]
