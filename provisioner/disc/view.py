@@ -170,6 +170,11 @@ def glob(pattern: str) -> Callable[[str], bool]:
     return lambda path: compiled.fullmatch(path) is not None
 
 
+def only_readme(paths: Iterable[str]) -> bool:
+    """Whether these are what stands on the ISO 9660 side beside UDF, and nothing else."""
+    return all(_README.fullmatch(path) for path in paths)
+
+
 def _upward(path: str) -> Iterator[str]:
     """The path and every folder it lies in."""
     while path:
@@ -199,10 +204,10 @@ def _sides(window: Window, richest: str) -> Iterator[tuple[str, Listing]]:
 
 
 def _best(sides: Mapping[str, Listing], *, readme_only: bool) -> str:
-    if "UDF" in sides and (readme_only or not sides["UDF"].nodes):
-        others = [path for name in sides if name != "UDF" for path in sides[name].nodes]
-        if all(_README.fullmatch(path) for path in others):
-            return "UDF"  # an empty Windows-shaped disc is empty, too
+    others = [sides[name].nodes for name in sides if name != "UDF"]
+    beside = "UDF" in sides and (readme_only or not sides["UDF"].nodes)
+    if beside and all(map(only_readme, others)):
+        return "UDF"  # an empty Windows-shaped disc is empty, too
     return max(sides, key=lambda name: (len(sides[name].nodes), -_ORDER.index(name)))
 
 

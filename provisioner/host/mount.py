@@ -86,8 +86,9 @@ def kernel_has(filesystem: str) -> bool:
 
 def kernel_mount(image: Path, folder: Path, filesystem: str) -> None:
     """Mounts an image read-only, as one file system and no other; needs root."""
+    options = "ro,loop,nosuid,nodev,iocharset=utf8"  # else names beyond ASCII are `?` in isofs
     run(
-        ["mount", "-t", filesystem, "-o", "ro,loop,nosuid,nodev", "--", str(image), str(folder)],
+        ["mount", "-t", filesystem, "-o", options, "--", str(image), str(folder)],
         timeout=60,
         hint="--how fuse needs neither root nor a kernel module",
     )
@@ -104,10 +105,15 @@ def unmount(folder: Path) -> None:
         run([*argv, "--", str(folder)], timeout=60, hint="apt install fuse3")
     except FailedError as err:
         if "busy" in err.message:
-            raise FailedError(
-                f"{folder} is in use", hint=f"`fuser -vm {folder}` tells by whom; leave it first"
-            ) from err
+            raise in_use(folder) from err
         raise
+
+
+def in_use(folder: Path) -> FailedError:
+    """Somebody has a file of it open, or stands in it."""
+    return FailedError(
+        f"{folder} is in use", hint=f"`fuser -vm {folder}` tells by whom; leave it first"
+    )
 
 
 def serve(nodes: Mapping[str, Node], image: Path, folder: Path) -> None:

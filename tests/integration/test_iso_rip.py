@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.disc.capacity import Until
 from provisioner.disc.create import Order, create
-from provisioner.disc.rip import Options, Ripped, Until, map_name, partial_name, rip
+from provisioner.disc.rip import Options, Ripped, map_name, partial_name, rip
 from provisioner.disc.sectors import Status, parse_map
 from provisioner.disc.verify import same_bytes
 from provisioner.errors import FailedError, HostError, MediaError, RefusedError
@@ -112,7 +113,7 @@ def test_bad_sectors_are_named_and_tried_again(tmp_path: Path, image: Path, driv
     known = parse_map(map_name(out).read_text())
     bad = [(run.start // SECTOR, run.end // SECTOR) for run in known.having(Status.BAD)]
     assert bad == [(700, 702), (900, 901)]
-    with pytest.raises(FailedError, match="1 sectors"):
+    with pytest.raises(FailedError, match="1 sector cannot"):
         drive.faults(bad=[900])
         ripped(drive.device, out)
     drive.faults()

@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
 
 def _tell(session: Session, destination: str, created: Created) -> None:
     from provisioner.image.boot_catalog import UEFI
-    from provisioner.media.show import shown, size_text
+    from provisioner.media.show import plural, shown, size_text
 
     console = session.console
     for note in created.notes:
@@ -92,7 +92,8 @@ def _tell(session: Session, destination: str, created: Created) -> None:
         f"{'UEFI' if image.platform == UEFI else 'BIOS'} by {image.path}" for image in created.boot
     ]
     console.say(
-        f"{created.label}: {created.written.files} files, {size_text(created.written.size)}, "
+        f"{created.label}: {plural(created.written.files, 'file')}, "
+        f"{size_text(created.written.size)}, "
         f"shape {created.shape}; boots {' and '.join(boots) if boots else 'nothing'}"
     )
     if created.saved:

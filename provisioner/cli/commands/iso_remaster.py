@@ -167,7 +167,9 @@ def _edition(
     wanted = int(arguments.edition) if arguments.edition.isdecimal() else arguments.edition
     edition = resolve_edition(facts, wanted)
     session.console.say(f"exporting {edition.name} alone")
-    return stack.enter_context(only_edition(view, edition, destination.absolute().parent))
+    return stack.enter_context(
+        only_edition(view, edition, destination, progress=session.console.progress)
+    )
 
 
 def _refuse_base(base: Path, destination: Path) -> None:

@@ -108,6 +108,7 @@ def _embedded(session: Session, view: View) -> bool | None:
 def _write_manifest(session: Session, view: View, target: Path) -> None:
     from provisioner.disc.manifest import make_manifest, manifest_text
     from provisioner.image.output import refuse_source, replacing
+    from provisioner.media.show import plural
 
     console = session.console
     refuse_source(target, view.window.path)
@@ -117,7 +118,7 @@ def _write_manifest(session: Session, view: View, target: Path) -> None:
     with replacing(target, needed=len(data), mode=0o644) as out:
         out.write(data)
     console.result(f"{manifest.sha256}  {name}")
-    console.say(f"manifest of {len(manifest.files)} files: {target}")
+    console.say(f"manifest of {plural(len(manifest.files), 'file')}: {target}")
     console.event("manifest", {"file": str(target), "sha256": manifest.sha256})
 
 
