@@ -102,6 +102,19 @@ def test_ctrl_c_leaves_no_half_file(image: Path, tmp_path: Path) -> None:
     assert readers.contents(into) == readers.contents(tmp_path / "tree")
 
 
+def test_what_a_killed_one_left_goes(image: Path, tmp_path: Path) -> None:
+    into = tmp_path / "into"
+    extracted(image, into)
+    (into / "setup.exe").unlink()
+    for name in (".0123abcd.77.part", "sources/.fedcba98.78.part"):
+        (into / name).write_bytes(b"half")
+    made(into, {".mine.part": b"mine"})
+    extracted(image, into)
+    found = readers.contents(into)
+    assert found.pop(".mine.part") == b"mine"
+    assert found == readers.contents(tmp_path / "tree")
+
+
 def test_another_file_in_the_way_is_not_replaced(image: Path, tmp_path: Path) -> None:
     into = made(tmp_path / "into", {"setup.exe": b"mine"})
     with pytest.raises(RefusedError, match="is there already and is another file"):
