@@ -12,7 +12,7 @@ from pathlib import Path
 
 from provisioner.disc.view import Item, View, opened_view
 from provisioner.errors import FailedError, HostError, ProvisionerError, RefusedError, UsageError
-from provisioner.host import mount, udisks
+from provisioner.host import fuse, mount, udisks
 
 _KERNEL_SIDES = {"UDF": "udf", "Rock Ridge": "iso9660", "Joliet": "iso9660", "ISO 9660": "iso9660"}
 _OTHERWISE = "apt install udisks2; or name an empty folder, and FUSE shows the files there"
@@ -63,8 +63,8 @@ def mount_image(image: Path, folder: Path, how: How) -> How:
             except (HostError, FailedError):  # a container without loop devices, say
                 if how is How.KERNEL:
                     raise
-    mount.serve_in_background(
-        mount.own_command("iso", "mount", "--foreground", "--", str(image), str(folder)), folder
+    fuse.serve_in_background(
+        fuse.own_command("iso", "mount", "--foreground", "--", str(image), str(folder)), folder
     )
     return How.FUSE
 
@@ -75,7 +75,7 @@ def serve_image(image: Path, folder: Path) -> None:
     _require_free(folder)
     with opened_view(image) as view:
         nodes = nodes_of(view)
-    mount.serve(nodes, image, folder)
+    fuse.serve(nodes, image, folder)
 
 
 def unmount_image(folder: Path) -> None:
@@ -84,7 +84,7 @@ def unmount_image(folder: Path) -> None:
     found = mount.mounted_at(folder)
     if found is None:
         raise FailedError(f"nothing is mounted at {folder}")
-    if found.kind not in {f"fuse.{mount.SUBTYPE}", "udf", "iso9660"}:
+    if found.kind not in {f"fuse.{fuse.SUBTYPE}", "udf", "iso9660"}:
         raise RefusedError(
             f"{folder} is no disc image: a file system of type {found.kind} is mounted there",
             hint="umount unmounts anything",
@@ -101,21 +101,21 @@ def unmount_image(folder: Path) -> None:
         mount.unmount(folder)
 
 
-def nodes_of(view: View) -> Mapping[str, mount.Node]:
+def nodes_of(view: View) -> Mapping[str, fuse.Node]:
     """What a view looks like as a file system: nothing in it can be written."""
-    nodes = {"": mount.Node(mode=stat.S_IFDIR | 0o555)}
+    nodes = {"": fuse.Node(mode=stat.S_IFDIR | 0o555)}
     for item in view.items.values():
         nodes[item.path] = _node(item)
     return nodes
 
 
-def _node(item: Item) -> mount.Node:
+def _node(item: Item) -> fuse.Node:
     if item.link is not None:
         kind, default = stat.S_IFLNK, 0o777
     else:
         kind, default = (stat.S_IFDIR, 0o555) if item.folder else (stat.S_IFREG, 0o444)
     mode = default if item.mode is None else item.mode & 0o555 | (0o444 if item.file else 0o555)
-    return mount.Node(
+    return fuse.Node(
         mode=kind | mode,
         size=len(os.fsencode(item.link)) if item.link is not None else item.size,
         modified=item.modified or 0,

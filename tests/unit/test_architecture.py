@@ -63,7 +63,7 @@ DOORS: dict[str, frozenset[str]] = {
     "libvirt_qemu": frozenset({"provisioner.host"}),
     "keyring": frozenset({"provisioner.host.secrets"}),
     "kubernetes": frozenset({"provisioner.host.kubernetes"}),
-    "mfusepy": frozenset({"provisioner.host.mount"}),
+    "mfusepy": frozenset({"provisioner.host.fuse"}),
     "rich": frozenset({"provisioner.cli.console"}),
     "argcomplete": frozenset({"provisioner.cli.completion"}),
     "zstandard": frozenset({"provisioner.usb.raw_packed"}),
