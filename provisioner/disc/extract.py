@@ -89,6 +89,7 @@ class _Extraction:
             notes = [note for item in items if item.link is not None if (note := self._link(item))]
             for item in reversed([item for item in items if item.folder]):
                 self._finish_folder(item)
+            self._view.require_unchanged()
         except OSError as err:
             if err.errno == errno.ENAMETOOLONG:
                 raise FailedError(

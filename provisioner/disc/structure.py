@@ -1,6 +1,6 @@
 """What is wrong with the structure of a disc image: sides that disagree, overlaps, boot entries.
 
-Only descriptors and directories are read. `read_view` has refused already what hides the files.
+Only descriptors and directories are read. `opened_view` has refused already what hides the files.
 """
 
 from __future__ import annotations
