@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from provisioner.errors import RefusedError
 
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
+    from provisioner.image.boot_catalog import BootImage
 
 
 def output(parser: argparse.ArgumentParser) -> argparse.Action:
@@ -40,6 +41,17 @@ def refuse_existing(destination: Path, *, force: bool) -> None:
 def progress(session: Session) -> Callable[[str, int, int], None]:
     """Shows how far something is, by its label."""
     return session.console.progress
+
+
+def boots(images: Sequence[BootImage]) -> str:
+    """What a disc boots, in words."""
+    from provisioner.image.boot_catalog import UEFI
+
+    ways = [
+        f"{'UEFI' if each.platform == UEFI else 'BIOS'} by {each.path or 'a hidden image'}"
+        for each in images
+    ]
+    return f"boots {' and '.join(ways) or 'nothing'}"
 
 
 def image(parser: argparse.ArgumentParser) -> None:

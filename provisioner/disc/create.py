@@ -90,7 +90,7 @@ def create(
     same bytes. Raises UsageError, ProfileError (names and sizes), RefusedError (a link out of the
     folder, the disc inside it), HostError and FailedError.
     """
-    if destination.absolute().is_relative_to(folder.absolute()):
+    if destination.parent.resolve().is_relative_to(folder.resolve()):
         raise RefusedError(
             f"{destination} would lie inside {folder}, which it is made from",
             hint="write the disc somewhere else",

@@ -18,9 +18,11 @@ from provisioner.disc.view import Item, View
 from provisioner.errors import FailedError, RefusedError
 from provisioner.frozen import frozen
 from provisioner.image.content import Payload
-from provisioner.image.output import failure, require_space
+from provisioner.image.output import created, failure, remove_abandoned, require_space
 from provisioner.image.transfer import write_payload
 from provisioner.tree import Slice
+
+_TEMPORARY = r"\.[0-9a-f]{8}\."
 
 
 @frozen
@@ -75,6 +77,7 @@ class _Extraction:
         total = sum(item.size for item in missing)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(self._folder, _TEMPORARY)
             require_space(self._folder, total)
             for item in items:
                 if item.folder:
@@ -86,6 +89,7 @@ class _Extraction:
             notes = [note for item in items if item.link is not None if (note := self._link(item))]
             for item in reversed([item for item in items if item.folder]):
                 self._finish_folder(item)
+            self._view.require_unchanged()
         except OSError as err:
             if err.errno == errno.ENAMETOOLONG:
                 raise FailedError(
@@ -134,9 +138,14 @@ class _Extraction:
         for each in reversed(missing):
             target = self._folder / each
             self._check_way(f"{each}/x")
-            target.mkdir(exist_ok=True)
-            if not os.access(target, os.W_OK | os.X_OK):  # left read-only by an earlier run
-                target.chmod(0o700)
+            try:
+                target.mkdir()
+            except FileExistsError:
+                if not target.is_dir():
+                    raise
+                if not os.access(target, os.W_OK | os.X_OK):  # left read-only by an earlier run
+                    target.chmod(0o700)
+                remove_abandoned(target, _TEMPORARY)
             self._made.add(each)
 
     def _write(self, item: Item, total: int) -> None:
@@ -155,9 +164,8 @@ class _Extraction:
             self._done += count
             self._progress(self._done, total)
 
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            out = os.open(temporary, flags, 0o600)
+            out = created(temporary, 0o600)
             try:
                 write_payload(payload, out, 0, moved=moved)
                 if item.mode is not None:

@@ -189,7 +189,10 @@ class _Walk:
         try:
             resolved = source.resolve(strict=False)
         except (OSError, RuntimeError) as err:
-            raise MediaError(f"{path} is a symbolic link that leads to itself") from err
+            raise MediaError(
+                f"{path} is a symbolic link that leads to itself",
+                hint=f"remove it, or leave it out: --exclude {path}",
+            ) from err
         if not resolved.is_relative_to(self._root) or Path(target).is_absolute():
             raise RefusedError(
                 f"{path} is a symbolic link out of the folder, to {target}",

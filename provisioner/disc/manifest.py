@@ -65,6 +65,7 @@ def make_manifest(view: View, progress: Progress = lambda done, total: None) -> 
             digests = pending.result()
         finally:
             stop.set()
+    view.require_unchanged()
     return Manifest(
         name=view.window.path.name,
         sha256=whole,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 
 from provisioner.disc.view import Item, View, opened_view
 from provisioner.errors import FailedError, HostError, ProvisionerError, RefusedError, UsageError
-from provisioner.host import mount, udisksctl
+from provisioner.host import fuse, mount, udisks
 
 _KERNEL_SIDES = {"UDF": "udf", "Rock Ridge": "iso9660", "Joliet": "iso9660", "ISO 9660": "iso9660"}
+_OTHERWISE = "apt install udisks2; or name an empty folder, and FUSE shows the files there"
 
 
 class How(StrEnum):
@@ -33,7 +35,8 @@ def mount_without_folder(image: Path) -> Path:
     """
     image = image.resolve()
     with opened_view(image) as view:
-        folder = udisksctl.mount(image, _KERNEL_SIDES[view.side])
+        with _asking_udisks() as connection:
+            folder = connection.mount_image(image, _KERNEL_SIDES[view.side])
         try:
             _require_ours(view, folder)
         except HostError:
@@ -53,11 +56,15 @@ def mount_image(image: Path, folder: Path, how: How) -> How:
     image, folder = image.resolve(), folder.resolve()
     _require_free(folder)
     with opened_view(image) as view:
-        if how is not How.FUSE and (how is How.KERNEL or _kernel_can(view)):
-            _by_kernel(view, folder)
-            return How.KERNEL
-    mount.serve_in_background(
-        mount.own_command("iso", "mount", "--foreground", "--", str(image), str(folder)), folder
+        if how is How.KERNEL or (how is How.AUTO and _kernel_can(view)):
+            try:
+                _by_kernel(view, folder)
+                return How.KERNEL
+            except (HostError, FailedError):  # a container without loop devices, say
+                if how is How.KERNEL:
+                    raise
+    fuse.serve_in_background(
+        fuse.own_command("iso", "mount", "--foreground", "--", str(image), str(folder)), folder
     )
     return How.FUSE
 
@@ -68,7 +75,7 @@ def serve_image(image: Path, folder: Path) -> None:
     _require_free(folder)
     with opened_view(image) as view:
         nodes = nodes_of(view)
-    mount.serve(nodes, image, folder)
+    fuse.serve(nodes, image, folder)
 
 
 def unmount_image(folder: Path) -> None:
@@ -77,32 +84,38 @@ def unmount_image(folder: Path) -> None:
     found = mount.mounted_at(folder)
     if found is None:
         raise FailedError(f"nothing is mounted at {folder}")
-    if found.kind not in {f"fuse.{mount.SUBTYPE}", "udf", "iso9660"}:
+    if found.kind not in {f"fuse.{fuse.SUBTYPE}", "udf", "iso9660"}:
         raise RefusedError(
             f"{folder} is no disc image: a file system of type {found.kind} is mounted there",
             hint="umount unmounts anything",
         )
     if os.geteuid() != 0 and found.source.startswith("/dev/loop"):
-        udisksctl.unmount(found.source)
+        try:
+            with udisks.connected() as connection:
+                connection.unmount_image(found.source)
+        except OSError as err:
+            if err.errno == errno.EBUSY:
+                raise mount.in_use(folder) from err
+            raise
     else:
         mount.unmount(folder)
 
 
-def nodes_of(view: View) -> Mapping[str, mount.Node]:
+def nodes_of(view: View) -> Mapping[str, fuse.Node]:
     """What a view looks like as a file system: nothing in it can be written."""
-    nodes = {"": mount.Node(mode=stat.S_IFDIR | 0o555)}
+    nodes = {"": fuse.Node(mode=stat.S_IFDIR | 0o555)}
     for item in view.items.values():
         nodes[item.path] = _node(item)
     return nodes
 
 
-def _node(item: Item) -> mount.Node:
+def _node(item: Item) -> fuse.Node:
     if item.link is not None:
         kind, default = stat.S_IFLNK, 0o777
     else:
         kind, default = (stat.S_IFDIR, 0o555) if item.folder else (stat.S_IFREG, 0o444)
     mode = default if item.mode is None else item.mode & 0o555 | (0o444 if item.file else 0o555)
-    return mount.Node(
+    return fuse.Node(
         mode=kind | mode,
         size=len(os.fsencode(item.link)) if item.link is not None else item.size,
         modified=item.modified or 0,
@@ -111,8 +124,29 @@ def _node(item: Item) -> mount.Node:
     )
 
 
+@contextmanager
+def _asking_udisks() -> Iterator[udisks.Udisks]:
+    """HostError, with another way to the files, for all that udisks cannot or may not do."""
+    try:
+        with udisks.connected() as connection:
+            yield connection
+    except (HostError, FailedError) as err:
+        raise HostError(err.message, hint=_OTHERWISE) from err
+    except OSError as err:
+        raise HostError(f"udisks failed: {err.strerror}", hint=_OTHERWISE) from err
+
+
 def _require_free(folder: Path) -> None:
-    if not folder.is_dir():
+    try:
+        is_folder = folder.is_dir()
+    except OSError as err:
+        if err.errno != errno.ENOTCONN:
+            raise
+        raise RefusedError(
+            f"{folder} is in use, by a mount whose program has ended",
+            hint=f"provisioner iso unmount {folder}",
+        ) from err
+    if not is_folder:
         raise UsageError(f"{folder} is not a folder", hint=f"make it first: mkdir {folder}")
     found = mount.mounted_at(folder)
     if found is not None:

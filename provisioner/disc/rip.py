@@ -6,41 +6,30 @@ it is there, so that a rip that was stopped goes on.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 
+from provisioner.disc.capacity import RUN_OUT, Until, filesystem_size, image_size
 from provisioner.disc.sectors import Run, SectorMap, Status, parse_map
 from provisioner.disc.verify import place_of
-from provisioner.errors import FailedError, MediaError, ProvisionerError, RefusedError
+from provisioner.errors import FailedError, ProvisionerError, RefusedError
 from provisioner.frozen import frozen
 from provisioner.host.blockdev import GONE, SECTOR, Source, opened_source
 from provisioner.host.files import appearing, os_error, write_file
 from provisioner.image.output import require_space
 from provisioner.image.transfer import write_all
-from provisioner.media.iso9660 import read_descriptors
-from provisioner.media.udf_volume import read_volume, recognised
-from provisioner.media.window import Damaged, Window, opened
+from provisioner.media.show import plural
+from provisioner.media.window import Window, opened
 
 BLOCK = 1024 * 1024
-RUN_OUT = 150
-"""Most sectors that a drive counts behind a track written at once, and cannot read (facts iso-usb
-§6): two of them are usual, 150 is what burning programs pad with."""
 _SAVE_EVERY = 256 * 1024 * 1024
 
 Progress = Callable[[str, int, int], None]
-
-
-class Until(StrEnum):
-    """Where the image ends."""
-
-    AUTO = "auto"
-    CAPACITY = "capacity"
-    FILESYSTEM = "filesystem"
 
 
 @frozen
@@ -94,19 +83,22 @@ def rip(
     are zeros. HostError without a disc or without space, MediaError for what is no source.
     """
     with opened_source(path) as source:
-        if destination.exists() and destination.samefile(path):
-            raise RefusedError(f"{destination} is what is read", hint="name another file")
-        filesystem = _filesystem_size(path)
-        size = _size(source, filesystem, options.until)
+        for name in (destination, partial_name(destination), map_name(destination)):
+            if name.exists() and name.samefile(path):
+                raise RefusedError(
+                    f"{name} is what is read, and would be written", hint="name another file"
+                )
+        filesystem = filesystem_size(path)
+        size = image_size(source, filesystem, options.until)
         work = _Rip(source, destination, size, options, progress)
         resumed = work.resume()
         before = os.fstat(source.descriptor)
         with work.opened():
             work.read_untried()
             work.retry_bad()
-            run_out = work.drop_run_out(filesystem)
             repaired = work.second_pass() if options.passes > 1 else 0
-            bad = work.bad_places()
+            end = work.end(filesystem)
+            bad = work.bad_places(end)
             if bad and not options.accept_bad:
                 work.save()
                 raise _bad_error(bad, destination)
@@ -120,6 +112,7 @@ def rip(
                     f"{path} changed while it was read",
                     hint="do not change it meanwhile; try again",
                 )
+            run_out = work.cut(end)
             digest = work.finish()
     return Ripped(
         size=work.map.size,
@@ -148,13 +141,15 @@ class _Rip:
 
     def resume(self) -> int:
         """Takes up an earlier rip of this disc; how many bytes it had. RefusedError for one of
-        another disc."""
+        another disc, and for a file that no rip has left."""
         name = map_name(self.destination)
         if not self.partial.exists():
             return 0
-        if not name.exists():
-            self.partial.unlink()
-            return 0
+        if not name.exists():  # the map is there before the first byte
+            raise RefusedError(
+                f"{self.partial} is there, and no sector map tells what it has",
+                hint="rename it, or delete it to begin again",
+            )
         known = parse_map(name.read_text("ascii", "replace"))
         if known.size != self.map.size or not self._same_disc(known):
             raise RefusedError(
@@ -183,10 +178,17 @@ class _Rip:
         folder = self.destination.absolute().parent
         try:
             require_space(folder, self.map.total(Status.UNTRIED))
+            if not self.partial.exists():
+                self._write_map()
             flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             self.out = os.open(self.partial, flags, 0o600)
         except OSError as err:
             raise os_error(err, f"write {self.partial}") from err
+        try:
+            self._lock()
+        except BaseException:
+            os.close(self.out)
+            raise
         try:
             os.ftruncate(self.out, self.map.size)
             yield
@@ -203,7 +205,21 @@ class _Rip:
         """Writes the map, after what it says is good has reached the disk."""
         if self.partial.exists():
             os.fsync(self.out)
-            write_file(map_name(self.destination), self.map.text().encode("ascii"), mode=0o644)
+            self._write_map()
+
+    def _write_map(self) -> None:
+        write_file(map_name(self.destination), self.map.text().encode("ascii"), mode=0o644)
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self.out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as err:
+            raise RefusedError(
+                f"{self.partial} is being written by another rip",
+                hint="wait until it is done, or stop it with Ctrl-C in its terminal",
+            ) from err
+        except OSError:
+            return  # a file system without locks
 
     def discard(self) -> None:
         """Throws away what was read."""
@@ -244,17 +260,21 @@ class _Rip:
             self._sector(at, min(at + SECTOR, self.map.size), tries=self.options.retries)
             self.progress("bad sectors", number * SECTOR, len(bad) * SECTOR)
 
-    def drop_run_out(self, filesystem: int) -> int:
-        """Ends the image before unreadable sectors at its very end that no file system claims."""
-        runs = self.map.runs
-        last = runs[-1]
-        if last.status is not Status.BAD or not filesystem or last.start < filesystem:
-            return 0
-        sectors = -(-(last.end - last.start) // SECTOR)
-        if sectors > RUN_OUT:
-            return 0
-        self.map.cut(last.start)
-        os.ftruncate(self.out, last.start)
+    def end(self, filesystem: int) -> int:
+        """Where the disc ends: before unreadable sectors at the very end of the map that no file
+        system claims."""
+        last = self.map.runs[-1]
+        most = RUN_OUT * SECTOR
+        if last.status is Status.BAD and 0 < filesystem <= last.start >= last.end - most:
+            return last.start
+        return self.map.size
+
+    def cut(self, end: int) -> int:
+        """Ends the image there; how many sectors of run-out are left out. As late as this, because
+        an unfinished map has to be as long as the disc is."""
+        sectors = -(-(self.map.size - end) // SECTOR)
+        self.map.cut(end)
+        os.ftruncate(self.out, end)
         return sectors
 
     def second_pass(self) -> int:
@@ -270,9 +290,10 @@ class _Rip:
                 self.progress("second pass", end, self.map.size)
         return repaired
 
-    def bad_places(self) -> tuple[tuple[int, int, str], ...]:
-        """The bad runs in sectors, and what of the disc they are, as far as that can be told."""
-        runs = list(self.map.having(Status.BAD))
+    def bad_places(self, end: int) -> tuple[tuple[int, int, str], ...]:
+        """The bad runs before `end` in sectors, and what of the disc they are, as far as that can
+        be told."""
+        runs = [run for run in self.map.having(Status.BAD) if run.start < end]
         if not runs:
             return ()
         with opened(self.partial) as window:
@@ -329,6 +350,7 @@ class _Rip:
                 return 1
             if data is not None:
                 reads.append(data)
+        write_all(self.out, bytes(end - start), start)
         self.map.mark(start, end, Status.BAD)
         return 0
 
@@ -346,34 +368,6 @@ class _Rip:
             ) from err
 
 
-def _filesystem_size(path: Path) -> int:
-    """The end of what the file systems of a disc claim, in bytes; 0 where none can be read."""
-    try:
-        with opened(path) as window:
-            sizes = [
-                int.from_bytes(data[80:84], "little") * int.from_bytes(data[128:130], "little")
-                for data in read_descriptors(window)
-                if data[0] == 1
-            ]
-            if recognised(window):
-                volume = read_volume(window)
-                # The second anchor stands behind the partition.
-                sizes.append(volume.declared + volume.block)
-            return max(sizes, default=0)
-    except (Damaged, MediaError):
-        return 0
-
-
-def _size(source: Source, filesystem: int, until: Until) -> int:
-    if until is Until.FILESYSTEM or (
-        until is Until.AUTO and source.device and not source.optical and filesystem
-    ):
-        if not filesystem:
-            raise MediaError(f"{source.path} has no file system of discs that tells its size")
-        return min(filesystem, source.size)
-    return source.size
-
-
 def _place(window: Window, run: Run) -> str:
     try:
         return place_of(window, run.start)
@@ -385,7 +379,7 @@ def _bad_error(bad: tuple[tuple[int, int, str], ...], destination: Path) -> Fail
     count = sum(sectors for _, sectors, _ in bad)
     places = ", ".join(dict.fromkeys(place for _, _, place in bad))
     return FailedError(
-        f"{count} sectors cannot be read, in {places[:300]}",
+        f"{plural(count, 'sector')} cannot be read, in {places[:300]}",
         hint=f"run it again to try them again, clean the disc, or take zeros with --accept-bad; "
         f"{map_name(destination).name} lists them",
     )

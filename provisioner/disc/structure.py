@@ -1,24 +1,23 @@
 """What is wrong with the structure of a disc image: sides that disagree, overlaps, boot entries.
 
-Only descriptors and directories are read. `read_view` has refused already what hides the files.
+Only descriptors and directories are read. `opened_view` has refused already what hides the files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from provisioner.disc.view import View
+from provisioner.disc.view import View, only_readme
 from provisioner.errors import Severity
 from provisioner.frozen import frozen
 from provisioner.media.boot import BLOCK
 from provisioner.media.facts import BootEntry, Platform
 from provisioner.media.iso9660 import read_descriptors
+from provisioner.media.show import plural
 from provisioner.media.udf_volume import recognised
 from provisioner.media.walk import Listing
 
 _ANCHOR = 2
-_README = 2
-"""So many files on the ISO 9660 side, a README and perhaps a catalog, stand beside UDF."""
 
 
 @frozen
@@ -64,17 +63,20 @@ def _sides(view: View) -> Iterator[Finding]:
     if "UDF" in places:
         for name in [name for name in places if name != "UDF"]:
             listing = view.sides[name]
-            if len(listing.files) <= _README < len(view.sides["UDF"].files):
-                yield _note("readme", f"{name} holds only {', '.join(sorted(listing.files))}")
+            if only_readme(listing.nodes) and places[name] != places["UDF"]:
+                held = ", ".join(sorted(listing.files)) or "nothing"
+                yield _note("readme", f"{name} holds only {held}")
                 del places[name]
     reference = places.pop(view.side, None)
     if reference is None:
         return
     for name, found in places.items():
         if missing := len(reference - found):
-            yield _error("sides", f"{missing} files of the {view.side} side are not on {name}")
+            yield _error("sides", f"{name} lacks {plural(missing, 'file')} of the {view.side} side")
         if more := len(found - reference):
-            yield _error("sides", f"{more} files of {name} are not on the {view.side} side")
+            yield _error(
+                "sides", f"{name} has {plural(more, 'file')} more than the {view.side} side"
+            )
 
 
 def _places(listing: Listing) -> frozenset[tuple[int, int]]:

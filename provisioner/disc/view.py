@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from provisioner.errors import MediaError, UsageError
+from provisioner.errors import FailedError, MediaError, UsageError
 from provisioner.frozen import frozen
 from provisioner.media.boot import read_catalog
 from provisioner.media.facts import BootEntry, Extent
@@ -65,6 +65,17 @@ class View:
     sides: Mapping[str, Listing]
     boot: tuple[BootEntry, ...]
     remarks: tuple[str, ...]
+    identity: tuple[int, ...]
+    """What of the file's status changes with the file."""
+
+    def require_unchanged(self) -> None:
+        """FailedError where the image is another one than when it was opened: what was read from
+        it since may be of both."""
+        if _identity(self.window.path) != self.identity:
+            raise FailedError(
+                f"{self.window.path} changed while it was read",
+                hint="do not change it meanwhile; try again",
+            )
 
     @property
     def files(self) -> Iterator[Item]:
@@ -90,11 +101,10 @@ class View:
 def opened_view(path: Path) -> Iterator[View]:
     """The image or drive at `path`, read-only. MediaError for what is no disc, or a damaged one."""
     with opened(path) as window:
-        yield read_view(window)
+        yield _read_view(window, _identity(path))
 
 
-def read_view(window: Window) -> View:
-    """The view of an open image."""
+def _read_view(window: Window, identity: tuple[int, ...]) -> View:
     disc = read_disc(window)
     if disc is None:
         raise MediaError(
@@ -114,6 +124,7 @@ def read_view(window: Window) -> View:
         sides=sides,
         boot=catalog.entries,
         remarks=(*sides[side].remarks, *catalog.remarks),
+        identity=identity,
     )
 
 
@@ -170,6 +181,19 @@ def glob(pattern: str) -> Callable[[str], bool]:
     return lambda path: compiled.fullmatch(path) is not None
 
 
+def only_readme(paths: Iterable[str]) -> bool:
+    """Whether these are what stands on the ISO 9660 side beside UDF, and nothing else."""
+    return all(_README.fullmatch(path) for path in paths)
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.stat()
+    except OSError:
+        return ()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
 def _upward(path: str) -> Iterator[str]:
     """The path and every folder it lies in."""
     while path:
@@ -199,10 +223,10 @@ def _sides(window: Window, richest: str) -> Iterator[tuple[str, Listing]]:
 
 
 def _best(sides: Mapping[str, Listing], *, readme_only: bool) -> str:
-    if "UDF" in sides and (readme_only or not sides["UDF"].nodes):
-        others = [path for name in sides if name != "UDF" for path in sides[name].nodes]
-        if all(_README.fullmatch(path) for path in others):
-            return "UDF"  # an empty Windows-shaped disc is empty, too
+    others = [sides[name].nodes for name in sides if name != "UDF"]
+    beside = "UDF" in sides and (readme_only or not sides["UDF"].nodes)
+    if beside and all(map(only_readme, others)):
+        return "UDF"  # an empty Windows-shaped disc is empty, too
     return max(sides, key=lambda name: (len(sides[name].nodes), -_ORDER.index(name)))
 
 

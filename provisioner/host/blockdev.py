@@ -58,7 +58,10 @@ def opened_source(path: Path) -> Iterator[Source]:
         status = path.stat()
         device = stat.S_ISBLK(status.st_mode)
         if not device and not stat.S_ISREG(status.st_mode):
-            raise MediaError(f"{path} is neither a drive nor a file")
+            raise MediaError(
+                f"{path} is neither a drive nor a file",
+                hint="`iso create` makes an image from a folder" if path.is_dir() else None,
+            )
         optical = device and is_optical(path)
         if optical:
             require_disc(path)

@@ -1,23 +1,29 @@
-"""UDisks2, which opens and unmounts disks for people without root where polkit lets them.
+"""UDisks2, which opens, mounts and unmounts for people without root where polkit lets them.
 
-The only door to jeepney. Interface: udisks' own D-Bus reference (Manager.ResolveDevice,
-Block.OpenDevice since 2.7.3, Filesystem.Unmount).
+The only door to jeepney. Interface: udisks' own D-Bus reference (Manager.ResolveDevice and
+LoopSetup, Block.OpenDevice since 2.7.3, Filesystem.Mount and Unmount, Loop.Delete).
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
-from provisioner.errors import FailedError, HostError
+from provisioner.errors import FailedError, HostError, ProvisionerError
 from provisioner.host.disk import OpenDisk
 
 _BUS = "org.freedesktop.UDisks2"
 _MANAGER = "/org/freedesktop/UDisks2/Manager"
 _TIMEOUT = 120.0
 """Seconds; somebody may be typing a password into polkit's dialog."""
+_PROBED = 5.0
+"""Seconds within which udev has looked at a new loop device, and udisks offers to mount it."""
+_MOUNT_OPTIONS = "ro,nosuid,nodev"
 
 
 class Unavailable(HostError):
@@ -46,6 +52,44 @@ class Udisks:
     def unmount(self, node: str) -> None:
         """A partition, or a disk with a file system of its own."""
         self._call(self._object(node), "Filesystem", "Unmount", "a{sv}", ({},))
+
+    def mount_image(self, image: Path, filesystem: str) -> Path:
+        """Mounts an image read-only as one file system and no other; the folder udisks chose.
+
+        Nothing is left behind where that fails: HostError, FailedError or OSError EBUSY.
+        """
+        with image.open("rb") as stream:
+            handle = stream.fileno()
+            options: dict[str, object] = {"read-only": ("b", True)}
+            [loop] = self._call(_MANAGER, "Manager", "LoopSetup", "ha{sv}", (handle, options))
+        try:
+            # Named, because the kernel's own guess may be the side with one README (WoeUSB#126).
+            options = {"fstype": ("s", filesystem), "options": ("s", _MOUNT_OPTIONS)}
+            return Path(self._mounted(str(loop), options))
+        except BaseException:
+            self._delete_loop(str(loop))
+            raise
+
+    def unmount_image(self, node: str) -> None:
+        """Unmounts a loop device that `mount_image` made, and takes it away."""
+        loop = self._object(node)
+        self._call(loop, "Filesystem", "Unmount", "a{sv}", ({},))
+        self._delete_loop(loop)
+
+    def _mounted(self, loop: str, options: dict[str, object]) -> str:
+        deadline = time.monotonic() + _PROBED
+        while True:
+            try:
+                [folder] = self._call(loop, "Filesystem", "Mount", "a{sv}", (options,))
+                return str(folder)
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
+
+    def _delete_loop(self, loop: str) -> None:
+        with suppress(ProvisionerError, OSError):  # newer ones take it away by themselves
+            self._call(loop, "Loop", "Delete", "a{sv}", ({},))
 
     def _object(self, node: str) -> str:
         specification = {"path": ("s", node)}
@@ -93,11 +137,9 @@ def connected(bus: str = "SYSTEM") -> Iterator[Udisks]:
 
 def _refused(name: str, words: str) -> Exception:
     """udisks' errors by their names; it says EBUSY in words only."""
-    import errno
-
     if "NotAuthorized" in name or name.endswith("AccessDenied"):
         return HostError(
-            "udisks does not let you open the stick",
+            "udisks does not let you do this",
             hint="ask who looks after this machine, or run it with sudo",
         )
     if name.endswith("DeviceBusy") or os.strerror(errno.EBUSY) in words:

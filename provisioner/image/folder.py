@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from provisioner.errors import RefusedError
 from provisioner.image.content import Reveal, holds_secret, planned_length, resolve
 from provisioner.image.names import FOLDER, check, folders_of
-from provisioner.image.output import failure, require_space, temporary_name
+from provisioner.image.output import failure, require_space, working_folder
 from provisioner.tree import Tree
 
 
@@ -23,30 +22,28 @@ def write_folder(tree: Tree, destination: Path, *, reveal: Reveal) -> None:
     refuse, and HostError or FailedError where writing or reading a source fails.
     """
     check(tree, FOLDER)
-    temporary = temporary_name(destination)
     try:
         _require_empty(destination)
         require_space(destination.parent, sum(planned_length(f) for _, f in tree.files()))
-        if temporary.exists():  # left by a killed process whose number we now have
-            shutil.rmtree(temporary)
-        temporary.mkdir()
-        for folder in folders_of(tree):
-            (temporary / folder).mkdir()
-        for path, file in tree.files():
-            payload = resolve(path, file, reveal)
-            mode = 0o600 if holds_secret(file) else 0o644
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            with os.fdopen(os.open(temporary / path, flags, mode), "wb") as stream:
-                for block in payload.blocks():
-                    stream.write(block)
-            if file.modified is not None:
-                os.utime(temporary / path, (file.modified, file.modified))
-        temporary.rename(destination)  # rename(2) replaces an empty folder, and only an empty one
-    except BaseException as err:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if isinstance(err, OSError):
-            raise failure(err, destination) from err
-        raise
+        with working_folder(destination) as temporary:
+            _fill(temporary, tree, reveal)
+            temporary.rename(destination)  # replaces an empty folder, and no other (rename(2))
+    except OSError as err:
+        raise failure(err, destination) from err
+
+
+def _fill(folder: Path, tree: Tree, reveal: Reveal) -> None:
+    for name in folders_of(tree):
+        (folder / name).mkdir()
+    for path, file in tree.files():
+        payload = resolve(path, file, reveal)
+        mode = 0o600 if holds_secret(file) else 0o644
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with os.fdopen(os.open(folder / path, flags, mode), "wb") as stream:
+            for block in payload.blocks():
+                stream.write(block)
+        if file.modified is not None:
+            os.utime(folder / path, (file.modified, file.modified))
 
 
 def _require_empty(destination: Path) -> None:

@@ -1,12 +1,17 @@
 """Writes a file so that its final name only ever holds a finished one.
 
-The temporary file lies in the same folder and is removed on every exception, Ctrl-C included.
+The temporary file lies in the same folder and is removed on every exception, Ctrl-C included. Its
+writer holds a lock on it, so that what a killed one left is known, and is removed by the next.
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import re
+import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,8 +31,9 @@ def replacing(destination: Path, *, needed: int, mode: int = 0o600) -> Iterator[
     """
     temporary = temporary_name(destination)
     try:
+        _earlier(destination)
         require_space(destination.parent, needed)
-        with _created(temporary, mode) as stream:
+        with os.fdopen(created(temporary, mode), "w+b") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
@@ -109,12 +115,81 @@ def failure(err: OSError, destination: Path) -> ProvisionerError:
             return FailedError(f"cannot write {destination}: {err.strerror or err}")
 
 
-def _created(temporary: Path, mode: int) -> BinaryIO:
+def created(temporary: Path, mode: int) -> int:
+    """A descriptor of a new file, to read and write, locked as long as it is open."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    while True:
+        try:
+            descriptor = os.open(temporary, flags, mode)
+        except FileExistsError:
+            # Left by a killed process whose number we now have.
+            temporary.unlink()
+            continue
+        if _locked(descriptor) and os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # another process took it for abandoned, before we had the lock
+
+
+@contextmanager
+def working_folder(destination: Path) -> Iterator[Path]:
+    """A hidden folder beside `destination`, which goes with all in it when the block ends.
+
+    Whoever wants to keep it renames it. OSError where it cannot be made.
+    """
+    temporary = temporary_name(destination)
+    _earlier(destination)
+    if temporary.exists():  # left by a killed process whose number we now have
+        shutil.rmtree(temporary)
+    temporary.mkdir()
+    descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        descriptor = os.open(temporary, flags, mode)
-    except FileExistsError:
-        # Left by a killed process whose number we now have.
-        temporary.unlink()
-        descriptor = os.open(temporary, flags, mode)
-    return os.fdopen(descriptor, "w+b")
+        _locked(descriptor)
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(descriptor)
+
+
+def remove_abandoned(folder: Path, stem: str) -> None:
+    """Removes what killed processes left in `folder` under temporary names.
+
+    `stem` is what such a name has before the number, as a regular expression. Nobody holds the
+    lock on what is abandoned; where the file system has no locks, nothing is removed.
+    """
+    pattern = re.compile(stem + r"\d+\.part", re.DOTALL)
+    with suppress(OSError), os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if pattern.fullmatch(entry.name)]
+        for name in names:
+            _remove_if_abandoned(folder / name)
+
+
+def _earlier(destination: Path) -> None:
+    remove_abandoned(destination.parent, re.escape(f".{destination.name}."))
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with suppress(OSError):
+        descriptor = os.open(path, flags)
+        try:
+            status = os.fstat(descriptor)
+            if status.st_uid != os.geteuid():
+                return
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if stat.S_ISDIR(status.st_mode):
+                shutil.rmtree(path, ignore_errors=True)
+            elif stat.S_ISREG(status.st_mode):
+                path.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    """Whether nobody else has the lock; True where the file system has none."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True

@@ -35,7 +35,8 @@ def cs0(text: str) -> bytes:
     try:
         return b"\x08" + text.encode("latin-1")
     except UnicodeEncodeError:
-        return b"\x10" + text.encode("utf-16-be")
+        # A name with undecodable bytes has its length here; `shapes` refuses or renames it.
+        return b"\x10" + text.encode("utf-16-be", "surrogatepass")
 
 
 def dstring(text: str, size: int) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.disc.capacity import Until
 from provisioner.disc.create import Order, create
 from provisioner.disc.extract import extract
 from provisioner.disc.remaster import (
@@ -22,7 +23,7 @@ from provisioner.disc.remaster import (
     write_overlay_remaster,
     write_remaster,
 )
-from provisioner.disc.rip import Options, Until, rip
+from provisioner.disc.rip import Options, rip
 from provisioner.disc.view import opened_view
 from provisioner.image.shapes import Shape
 from provisioner.tree import Bytes, File, Tree

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -216,6 +217,25 @@ def test_places_that_are_taken(tmp_path: Path, at: Path) -> None:
     (tmp_path / "text").write_text("no disc" * 1000)
     with pytest.raises(MediaError):
         mount_image(tmp_path / "text", at, How.FUSE)
+
+
+def test_a_mount_whose_program_was_killed(tmp_path: Path, at: Path) -> None:
+    create(made(tmp_path / "tree", {"a": b"1"}), tmp_path / "x.iso", Order())
+    mount_image(tmp_path / "x.iso", at, How.FUSE)
+    server = next(
+        int(process.name)
+        for process in Path("/proc").iterdir()
+        if process.name.isdecimal() and os.fsencode(at) in (process / "cmdline").read_bytes()
+    )
+    os.kill(server, signal.SIGKILL)
+    with pytest.raises(RefusedError, match="a mount whose program has ended") as told:
+        for _ in range(100):
+            mount_image(tmp_path / "x.iso", at, How.FUSE)
+            time.sleep(0.05)
+    assert told.value.hint == f"provisioner iso unmount {at}"
+    unmount_image(at)
+    mount_image(tmp_path / "x.iso", at, How.FUSE)
+    assert contents(at) == {"a": b"1"}
 
 
 def test_the_kernel_is_asked_for_the_right_side(tmp_path: Path, at: Path) -> None:

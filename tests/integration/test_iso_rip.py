@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.disc.capacity import Until
 from provisioner.disc.create import Order, create
-from provisioner.disc.rip import Options, Ripped, Until, map_name, partial_name, rip
+from provisioner.disc.rip import Options, Ripped, map_name, partial_name, rip
 from provisioner.disc.sectors import Status, parse_map
 from provisioner.disc.verify import same_bytes
 from provisioner.errors import FailedError, HostError, MediaError, RefusedError
@@ -112,7 +113,7 @@ def test_bad_sectors_are_named_and_tried_again(tmp_path: Path, image: Path, driv
     known = parse_map(map_name(out).read_text())
     bad = [(run.start // SECTOR, run.end // SECTOR) for run in known.having(Status.BAD)]
     assert bad == [(700, 702), (900, 901)]
-    with pytest.raises(FailedError, match="1 sectors"):
+    with pytest.raises(FailedError, match="1 sector cannot"):
         drive.faults(bad=[900])
         ripped(drive.device, out)
     drive.faults()
@@ -172,6 +173,15 @@ def test_run_out(tmp_path: Path, image: Path) -> None:
         drive.faults(stop=size - SECTOR)
         with pytest.raises(FailedError, match="3 sectors cannot be read"):
             ripped(drive.device, tmp_path / "cut.iso", until=Until.CAPACITY, retries=1)
+        # A bad sector as well: what was read is taken up, although the end is not known yet.
+        drive.faults(stop=size, bad=[700])
+        out = tmp_path / "both.iso"
+        with pytest.raises(FailedError, match="1 sector cannot be read"):
+            ripped(drive.device, out, until=Until.CAPACITY, retries=1)
+        drive.faults(stop=size)
+        done = ripped(drive.device, out, until=Until.CAPACITY, retries=1)
+        assert (done.run_out, done.resumed) == (2, size - SECTOR)
+        whole(out, image, done)
     finally:
         drive.close()
 
@@ -213,6 +223,32 @@ def test_another_disc_is_not_mixed_in(tmp_path: Path, image: Path) -> None:
     with pytest.raises(RefusedError, match="begun from another disc"):
         ripped(other, out)
     whole(out, image, ripped(image, out))
+
+
+def test_nothing_of_others_is_taken_for_an_unfinished_rip(tmp_path: Path, image: Path) -> None:
+    out = tmp_path / "out.iso"
+    partial_name(out).write_bytes(b"somebody else's")
+    with pytest.raises(RefusedError, match="no sector map tells what it has"):
+        ripped(image, out)
+    assert partial_name(out).read_bytes() == b"somebody else's"
+    image.rename(partial_name(out))
+    with pytest.raises(RefusedError, match="is what is read"):
+        ripped(partial_name(out), out)
+    assert partial_name(out).stat().st_size > 3_000_000
+
+
+def test_two_at_once(tmp_path: Path, image: Path) -> None:
+    out = tmp_path / "out.iso"
+
+    def second(label: str, done: int, total: int) -> None:
+        if not refused:
+            with pytest.raises(RefusedError, match="being written by another rip") as told:
+                ripped(image, out)
+            refused.append(told.value)
+
+    refused: list[BaseException] = []
+    whole(out, image, rip(image, out, Options(), progress=second))
+    assert len(refused) == 1
 
 
 def test_killed_at_any_moment(tmp_path: Path, image: Path) -> None:

@@ -63,7 +63,7 @@ DOORS: dict[str, frozenset[str]] = {
     "libvirt_qemu": frozenset({"provisioner.host"}),
     "keyring": frozenset({"provisioner.host.secrets"}),
     "kubernetes": frozenset({"provisioner.host.kubernetes"}),
-    "mfusepy": frozenset({"provisioner.host.mount"}),
+    "mfusepy": frozenset({"provisioner.host.fuse"}),
     "rich": frozenset({"provisioner.cli.console"}),
     "argcomplete": frozenset({"provisioner.cli.completion"}),
     "zstandard": frozenset({"provisioner.usb.raw_packed"}),
@@ -93,6 +93,9 @@ OUTSIDE = frozenset(
     }
 )
 """Modules that start something, reach somewhere, or give another answer each time."""
+
+LOCKS = frozenset({"provisioner.image.output"})
+"""Takes locks on its own temporary files with `fcntl`, to tell those of killed processes."""
 
 CLOCK = frozenset(
     {
@@ -304,8 +307,9 @@ def test_pure_rooms_touch_nothing_outside() -> None:
     for module in MODULES:
         if module.name in ENTRY_POINTS or layer_of(module.room) >= layer_of(PURE_UP_TO):
             continue
+        outside_here = OUTSIDE - ({"fcntl"} if module.name in LOCKS else set())
         for line, name in module.imports():
-            if any(name == outside or name.startswith(f"{outside}.") for outside in OUTSIDE):
+            if any(name == outside or name.startswith(f"{outside}.") for outside in outside_here):
                 wrong.append(f"{module.name}:{line} imports {name}")
             if name in OUTSIDE_CALLS:
                 wrong.append(f"{module.name}:{line} imports {name}")

@@ -46,4 +46,5 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
                     )
                 sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+        view.require_unchanged()
     return 0

@@ -11,7 +11,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from provisioner.cli.completion import completes, files
-from provisioner.cli.iso_options import output, place, progress, refuse_existing
+from provisioner.cli.iso_options import boots, output, place, progress, refuse_existing
 
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
@@ -82,18 +82,14 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
 
 
 def _tell(session: Session, destination: str, created: Created) -> None:
-    from provisioner.image.boot_catalog import UEFI
-    from provisioner.media.show import shown, size_text
+    from provisioner.media.show import plural, shown, size_text
 
     console = session.console
     for note in created.notes:
         console.warn(shown(note))
-    boots = [
-        f"{'UEFI' if image.platform == UEFI else 'BIOS'} by {image.path}" for image in created.boot
-    ]
     console.say(
-        f"{created.label}: {created.written.files} files, {size_text(created.written.size)}, "
-        f"shape {created.shape}; boots {' and '.join(boots) if boots else 'nothing'}"
+        f"{created.label}: {plural(created.written.files, 'file')}, "
+        f"{size_text(created.written.size)}, shape {created.shape}; {boots(created.boot)}"
     )
     if created.saved:
         console.say(f"files of equal content are stored once: {size_text(created.saved)} saved")

@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """Prints what differs; 3 when something does."""
     from provisioner.disc.compare import Change, differences, opened_side
-    from provisioner.media.show import shown
+    from provisioner.media.show import plural, shown
 
     console = session.console
     count = 0
@@ -47,6 +47,6 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
                 "difference",
                 {"path": found.path, "change": found.change.value, "offset": found.offset},
             )
-    console.say(f"{count} differences" if count != 1 else "1 difference")
+    console.say(plural(count, "difference"))
     console.event("compared", {"differences": count})
     return 3 if count else 0

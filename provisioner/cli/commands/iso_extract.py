@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     """Extracts."""
     from provisioner.disc.extract import extract
     from provisioner.disc.view import opened_view, selected
-    from provisioner.media.show import shown, size_text
+    from provisioner.media.show import plural, shown, size_text
 
     console = session.console
     folder = place(session, arguments.output)
@@ -50,7 +50,9 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     for note in notes:
         console.warn(shown(note))
     kept = f"; {done.kept} were there already" if done.kept else ""
-    console.say(f"{done.files} files, {size_text(done.size)}, from the {view.side} side{kept}")
+    console.say(
+        f"{plural(done.files, 'file')}, {size_text(done.size)}, from the {view.side} side{kept}"
+    )
     console.result(str(folder))
     console.event(
         "extracted",

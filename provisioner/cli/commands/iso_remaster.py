@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioner.cli.completion import completes, files, profiles
-from provisioner.cli.iso_options import output, place, refuse_existing
+from provisioner.cli.iso_options import boots, output, place, refuse_existing
 from provisioner.cli.options import set_option
 from provisioner.errors import ProvisionerError, UsageError
 
@@ -161,7 +161,9 @@ def _edition(
     wanted = int(arguments.edition) if arguments.edition.isdecimal() else arguments.edition
     edition = resolve_edition(facts, wanted)
     session.console.say(f"exporting {edition.name} alone")
-    return stack.enter_context(only_edition(view, edition, destination.absolute().parent))
+    return stack.enter_context(
+        only_edition(view, edition, destination, progress=session.console.progress)
+    )
 
 
 def _refuse_base(base: Path, destination: Path) -> None:
@@ -220,14 +222,19 @@ def _tell(
             console.say(f"  {mark} {shown(path)}")
         if len(paths) > 20:
             console.say(f"  {mark} and {len(paths) - 20} more")
-    console.say(f"{remastered.form.label}: {size_text(size)} on disk")
+    form = remastered.form
+    console.say(f"{form.label}: {size_text(size)} on disk; {shown(boots(form.boot))}")
     console.result(str(destination))
     console.event(
         "remastered",
         {
             "file": str(destination),
             "size": size,
-            "label": remastered.form.label,
+            "label": form.label,
+            "boot": [
+                {"platform_id": i.platform, "path": i.path, "load_sectors": i.load_sectors}
+                for i in form.boot
+            ],
             "added": list(remastered.added),
             "replaced": list(remastered.replaced),
             "removed": list(remastered.removed),

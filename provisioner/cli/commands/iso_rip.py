@@ -46,7 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """Rips and says how it went."""
-    from provisioner.disc.rip import Options, Until, map_name, partial_name, rip
+    from provisioner.disc.capacity import Until
+    from provisioner.disc.rip import Options, map_name, partial_name, rip
     from provisioner.host.optical import select_speed
 
     device, destination = place(session, arguments.device), place(session, arguments.output)
@@ -77,15 +78,17 @@ def _count(text: str) -> int:
 
 
 def _tell(session: Session, destination: str, done: Ripped) -> None:
-    from provisioner.media.show import shown, size_text
+    from provisioner.media.show import plural, shown, size_text
 
     console = session.console
     for first, count, what in done.bad:
-        console.warn(f"sectors {first} to {first + count - 1} are zeros, in {shown(what)}")
+        last = first + count - 1
+        sectors = f"sectors {first} to {last} are" if count > 1 else f"sector {first} is"
+        console.warn(f"{sectors} zeros, in {shown(what)}")
     if done.run_out:
-        console.say(f"{done.run_out} sectors of run-out behind the disc's end are left out")
+        console.say(f"left out: {plural(done.run_out, 'sector')} of run-out behind the end")
     if done.repaired:
-        console.warn(f"{done.repaired} sectors were read differently at first")
+        console.warn(f"read differently at first: {plural(done.repaired, 'sector')}")
     if done.filesystem > done.size:
         console.warn(
             f"the disc says it has {done.filesystem} bytes, and the drive gives only {done.size}"

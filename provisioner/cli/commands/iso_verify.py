@@ -69,7 +69,7 @@ def _alone(arguments: argparse.Namespace, session: Session, path: Path) -> int:
         for found in examine(view):
             error = found.severity is Severity.ERROR
             wrong = wrong or error
-            console.result(f"{'✘' if error else '-'} {shown(found.message)}")
+            console.result(f"{'✘' if error else '-'} {shown(found.message)}", wrap=True)
             console.event(
                 "finding",
                 {
@@ -79,7 +79,8 @@ def _alone(arguments: argparse.Namespace, session: Session, path: Path) -> int:
                 },
             )
         if not wrong:
-            console.result(f"✔ structure: {', '.join(view.sides)}, {len(view.boot)} boot entries")
+            boots = f"{len(view.boot)} boot entr{'y' if len(view.boot) == 1 else 'ies'}"
+            console.result(f"✔ structure: {', '.join(view.sides)}, {boots}", wrap=True)
         carried = _embedded(session, view)
         if target is not None:
             _write_manifest(session, view, target)
@@ -94,13 +95,15 @@ def _embedded(session: Session, view: View) -> bool | None:
     console = session.console
     embedded = read_embedded(view.window)
     if embedded is None:
-        console.result("- it carries no checksum of its own; --manifest makes a record")
+        told = "- it carries no checksum of its own; --manifest makes a record"
+        console.result(told, wrap=True)
         return None
     name = view.window.path.name
     same = check_embedded(view.window, embedded, lambda d, t: console.progress(name, d, t))
     console.result(
         f"{'✔' if same else '✘'} the checksum in the image "
-        f"{'is right' if same else 'is another'} (MD5 of {embedded.covered} bytes)"
+        f"{'is right' if same else 'is another'} (MD5 of {embedded.covered} bytes)",
+        wrap=True,
     )
     return same
 
@@ -108,6 +111,7 @@ def _embedded(session: Session, view: View) -> bool | None:
 def _write_manifest(session: Session, view: View, target: Path) -> None:
     from provisioner.disc.manifest import make_manifest, manifest_text
     from provisioner.image.output import refuse_source, replacing
+    from provisioner.media.show import plural
 
     console = session.console
     refuse_source(target, view.window.path)
@@ -117,7 +121,7 @@ def _write_manifest(session: Session, view: View, target: Path) -> None:
     with replacing(target, needed=len(data), mode=0o644) as out:
         out.write(data)
     console.result(f"{manifest.sha256}  {name}")
-    console.say(f"manifest of {len(manifest.files)} files: {target}")
+    console.say(f"manifest of {plural(len(manifest.files), 'file')}: {target}")
     console.event("manifest", {"file": str(target), "sha256": manifest.sha256})
 
 
@@ -130,7 +134,8 @@ def _against(session: Session, path: Path, manifest: Manifest) -> int:
         path, manifest, lambda done, total: console.progress(path.name, done, total)
     )
     for each in found:
-        console.result(f"✘ {shown(each.place)}, at byte {each.offset}: {shown(each.reason)}")
+        told = f"✘ {shown(each.place)}, at byte {each.offset}: {shown(each.reason)}"
+        console.result(told, wrap=True)
         console.event(
             "mismatch", {"offset": each.offset, "place": each.place, "reason": each.reason}
         )
@@ -151,13 +156,15 @@ def _same(session: Session, path: Path, other: Path) -> int:
     if found is not None:
         console.result(
             f"✘ {shown(found.reason)} from byte {found.offset} (block {found.offset // 2048}) on, "
-            f"in {shown(found.place)}"
+            f"in {shown(found.place)}",
+            wrap=True,
         )
         console.event(
             "mismatch", {"offset": found.offset, "place": found.place, "reason": found.reason}
         )
     else:
-        console.result(f"✔ {shown(other.name)} has every byte of {shown(path.name)}")
+        told = f"✔ {shown(other.name)} has every byte of {shown(path.name)}"
+        console.result(told, wrap=True)
         if more:
             console.say(f"{shown(other.name)} has {more} bytes behind the image's end")
     console.event("verified", {"sound": found is None, "more": more})

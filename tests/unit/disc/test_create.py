@@ -341,12 +341,20 @@ def refused(tmp_path: Path, files: Mapping[str, bytes | None], **order: object) 
 def test_windows_names(tmp_path: Path) -> None:
     error = refused(
         tmp_path,
-        {"a": b"1", "A": b"2", "x?y": b"3", "NUL.txt": b"4", "日" * 84: b"", "end.": b""},
+        {
+            "a": b"1",
+            "A": b"2",
+            "x?y": b"3",
+            "NUL.txt": b"4",
+            "日" * 84: b"",
+            "end.": b"",
+            "bad\udcff": b"",
+        },
         shape=Shape.WINDOWS,
     )
     assert isinstance(error, ProfileError)
     assert sorted(problem.rule for problem in error.problems) == [
-        *("disc.case", "disc.character", "disc.name-end", "disc.reserved")
+        *("disc.case", "disc.character", "disc.character", "disc.name-end", "disc.reserved")
     ]
 
 
@@ -457,6 +465,11 @@ def test_the_target_is_not_in_the_folder(tmp_path: Path) -> None:
     folder = made(tmp_path / "tree", {"a": b"1"})
     with pytest.raises(RefusedError, match="would lie inside"):
         create(folder, folder / "x.iso", Order())
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    for way in ("beside/../link/x.iso", f"beside/../{folder.name}/x.iso"):
+        with pytest.raises(RefusedError, match="would lie inside"):
+            create(folder, tmp_path / way, Order())
     (tmp_path / "hard").hardlink_to(folder / "a")
     with pytest.raises(RefusedError, match="would be replaced by it"):
         create(folder, tmp_path / "hard", Order())

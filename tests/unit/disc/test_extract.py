@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from provisioner.disc.compare import Change, differences, first_difference, open
 from provisioner.disc.create import Order, create
 from provisioner.disc.extract import Extracted, extract
 from provisioner.disc.view import opened_view, selected
-from provisioner.errors import MediaError, RefusedError, UsageError
+from provisioner.errors import FailedError, MediaError, RefusedError, UsageError
 from provisioner.image.shapes import Shape
 from tests.unit.disc import readers
 from tests.unit.disc.readers import made, run
@@ -100,6 +101,32 @@ def test_ctrl_c_leaves_no_half_file(image: Path, tmp_path: Path) -> None:
             assert path.read_bytes() == FILES[str(path.relative_to(into))]
     extracted(image, into)
     assert readers.contents(into) == readers.contents(tmp_path / "tree")
+
+
+def test_what_a_killed_one_left_goes(image: Path, tmp_path: Path) -> None:
+    into = tmp_path / "into"
+    extracted(image, into)
+    (into / "setup.exe").unlink()
+    for name in (".0123abcd.77.part", "sources/.fedcba98.78.part"):
+        (into / name).write_bytes(b"half")
+    made(into, {".mine.part": b"mine"})
+    extracted(image, into)
+    found = readers.contents(into)
+    assert found.pop(".mine.part") == b"mine"
+    assert found == readers.contents(tmp_path / "tree")
+
+
+@pytest.mark.parametrize("kind", ["in place", "another file"])
+def test_an_image_that_changes_meanwhile(image: Path, tmp_path: Path, kind: str) -> None:
+    def change(done: int, total: int) -> None:
+        if kind == "in place":
+            os.utime(image, (1, 1))
+        else:
+            shutil.copy2(image, tmp_path / "new")
+            (tmp_path / "new").replace(image)
+
+    with opened_view(image) as view, pytest.raises(FailedError, match="changed while it was read"):
+        extract(view, list(view.items.values()), tmp_path / "into", progress=change)
 
 
 def test_another_file_in_the_way_is_not_replaced(image: Path, tmp_path: Path) -> None:

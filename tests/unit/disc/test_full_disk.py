@@ -90,5 +90,5 @@ def test_every_verb_that_writes(tmp_path: Path, namespace: list[str]) -> None:
         "remaster before HostError space filler",
         "remaster while FailedError space filler",
         "rip before HostError space filler",
-        "rip while HostError space filler x.iso.partial",  # to go on from
+        "rip while HostError space filler x.iso.map x.iso.partial",  # to go on from
     ]

@@ -173,6 +173,19 @@ def test_our_discs_are_sound(tmp_path: Path, shape: Shape) -> None:
     assert rules(disc(tmp_path, shape)) == expected
 
 
+@pytest.mark.parametrize("names", [(), ("a",), ("a", "b"), ("readme.txt",)])
+@pytest.mark.parametrize("shape", list(Shape))
+def test_small_discs_are_sound(tmp_path: Path, shape: Shape, names: tuple[str, ...]) -> None:
+    """With so few files the README on the other side is no difference either."""
+    folder = made(tmp_path / "tree", dict.fromkeys(names, b"1"))
+    create(folder, tmp_path / "x.iso", Order(shape=shape))
+    with opened_view(tmp_path / "x.iso") as view:
+        found = [f"{each.rule} {each.message}" for each in examine(view)]
+        assert tuple(view.items) == names
+    told = ["disc.readme ISO 9660 holds only README.TXT"] if shape is Shape.WINDOWS else []
+    assert found == told
+
+
 def test_discs_of_others_are_sound(tmp_path: Path) -> None:
     made(tmp_path / "tree", {**FILES, "a name that is long for Joliet" * 2 + ".txt": b"1"})
     theirs = tmp_path / "theirs.iso"

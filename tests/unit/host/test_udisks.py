@@ -4,17 +4,10 @@ descriptors that are passed. That the real udisks behaves like this is in docs/u
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from jeepney import MessageFlag, MessageType, new_error, new_method_return
-from jeepney.bus_messages import message_bus
-from jeepney.io.blocking import open_dbus_connection
 
 from provisioner.errors import FailedError, HostError
 from provisioner.host.disk import OpenDisk
@@ -23,81 +16,14 @@ from provisioner.usb.devices import chosen
 from provisioner.usb.gates import GateError, Request
 from provisioner.usb.local import LocalMachine
 from tests.fakes.stick import stick_disk
+from tests.fakes.udisks import NAME, Service, private_bus
 from tests.unit.usb.trees import Tree
-
-NAME = "org.freedesktop.UDisks2"
-
-
-class Service:
-    """Plays udisks for one stick, a file. `fails` gives a method an error: name and words."""
-
-    def __init__(self, address: str, file: Path) -> None:
-        self.file = file
-        self.fails: dict[str, tuple[str, str]] = {}
-        self.calls: list[tuple[str, str, tuple[Any, ...]]] = []
-        self.interactive: list[bool] = []
-        self._connection = open_dbus_connection(address, enable_fds=True)
-        self._connection.send_and_get_reply(message_bus.RequestName(NAME))
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        self._connection.sock.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._connection.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                message = self._connection.receive()
-            except (OSError, EOFError):
-                return
-            if message.header.message_type is not MessageType.method_call:
-                continue
-            fields = {field.name: value for field, value in message.header.fields.items()}
-            member = fields["member"]
-            self.calls.append((fields["path"], f"{fields['interface']}.{member}", message.body))
-            self.interactive.append(
-                bool(message.header.flags & MessageFlag.allow_interactive_authorization)
-            )
-            if member in self.fails:
-                name, words = self.fails[member]
-                self._connection.send(new_error(message, name, "s", (words,)))
-            elif member == "ResolveDevice":
-                node = message.body[0]["path"][1]
-                paths = [f"/org/freedesktop/UDisks2/block_devices/{Path(node).name}"]
-                found = paths if "sdc" in node else []
-                self._connection.send(new_method_return(message, "ao", (found,)))
-            elif member == "OpenDevice":
-                write = message.body[0] == "rw"
-                opened = os.open(self.file, os.O_RDWR if write else os.O_RDONLY)
-                self._connection.send(new_method_return(message, "h", (opened,)))
-                os.close(opened)
-            else:
-                self._connection.send(new_method_return(message))
 
 
 @pytest.fixture
 def bus(tmp_path: Path) -> Iterator[str]:
-    """A bus of our own."""
-    config = tmp_path / "bus.conf"
-    config.write_text(
-        "<!DOCTYPE busconfig PUBLIC '-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN' "
-        "'http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd'><busconfig>"
-        f"<listen>unix:path={tmp_path}/bus</listen><auth>EXTERNAL</auth>"
-        "<policy context='default'><allow send_destination='*' eavesdrop='true'/>"
-        "<allow eavesdrop='true'/><allow own='*'/></policy></busconfig>"
-    )
-    daemon = subprocess.Popen(
-        ["dbus-daemon", f"--config-file={config}", "--nofork", "--print-address"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert daemon.stdout is not None
-    yield daemon.stdout.readline().strip()
-    daemon.terminate()
-    daemon.wait()
-    daemon.stdout.close()
+    with private_bus(tmp_path) as address:
+        yield address
 
 
 @pytest.fixture
@@ -127,13 +53,12 @@ def test_open_for_us_alone(bus: str, service: Service) -> None:
 def test_unmount(bus: str, service: Service) -> None:
     with connected(bus) as udisks:
         udisks.unmount("/dev/sdc1")
-    methods = [method.removeprefix(f"{NAME}.") for _, method, _ in service.calls]
-    assert methods == ["Manager.ResolveDevice", "Filesystem.Unmount"]
+    assert service.methods() == ["Manager.ResolveDevice", "Filesystem.Unmount"]
 
 
 ERRORS = [
-    (f"{NAME}.Error.NotAuthorized", "Not authorized", HostError, "does not let you open"),
-    (f"{NAME}.Error.NotAuthorizedDismissed", "Dismissed", HostError, "does not let you open"),
+    (f"{NAME}.Error.NotAuthorized", "Not authorized", HostError, "does not let you"),
+    (f"{NAME}.Error.NotAuthorizedDismissed", "Dismissed", HostError, "does not let you"),
     (f"{NAME}.Error.DeviceBusy", "busy", OSError, "busy"),
     (f"{NAME}.Error.Failed", "Error opening: Device or resource busy", OSError, "busy"),
     (f"{NAME}.Error.Failed", "Read-only file system", OSError, "Read-only"),
