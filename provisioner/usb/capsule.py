@@ -130,10 +130,9 @@ def wanted_spans(disk: Disk, more: tuple[Span, ...], *, head: int, tail: int) ->
     return clipped(((0, head), (disk.size - tail, tail), *heads, *more), disk.size)
 
 
-def find(device: Device, disk: Disk, state: Path) -> Capsule | None:
-    """The capsule that gives back what this stick held, if an interrupted write left one. Sticks
-    may share a serial; the marker on the stick says which capsule is its own."""
-    sector = device.read(0, SECTOR)
+def find(sector: bytes, disk: Disk, state: Path) -> Capsule | None:
+    """The capsule that gives back what a stick with this first sector held, if an interrupted
+    write left one. Sticks may share a serial; the marker on the stick says which is its own."""
     for folder in sorted((state / "usb").glob(f"{_safe(disk)}-*")):
         found = load(folder)
         if found is None or found.expired:
@@ -149,7 +148,7 @@ def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Ca
     may be written."""
     old = None
     with suppress(OSError):  # told below, where all of it is read
-        old = find(device, disk, state)
+        old = find(device.read(0, SECTOR), disk, state)
     if old is not None and all(covers(old.spans, *span) for span in spans):
         return old
     name = secrets.token_hex(8)
