@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from provisioner.errors import FailedError, HostError
@@ -157,10 +160,16 @@ def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Ca
         private_folder(folder.parent)
         private_folder(folder)
         digest = hashlib.sha256()
-        with appearing(folder / "blocks") as temporary, temporary.open("wb") as file:
+        with (
+            appearing(folder / "blocks") as temporary,
+            temporary.open("wb", buffering=0) as file,
+            ThreadPoolExecutor(1) as keeper,
+        ):
+            written = keeper.submit(lambda: None)
             for data in _pieces(device, spans):
-                digest.update(data)
-                file.write(data)
+                written.result()  # while the next piece is read, so that two are in memory at most
+                written = keeper.submit(_keep, file, digest, data)
+            written.result()
         capsule = Capsule(
             folder=folder,
             name=name,
@@ -181,6 +190,15 @@ def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Ca
                 raise _refused(err.message, _ROOM) from err
         raise
     return capsule
+
+
+def _keep(file: FileIO, digest: hashlib._Hash, data: bytes) -> None:
+    digest.update(data)
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+    if len(data) == BLOCK:
+        os.fdatasync(file.fileno())  # by now, beside the reading, and not all at the end
 
 
 def _safe(disk: Disk) -> str:
