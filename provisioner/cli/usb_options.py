@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provisioner.cli.completion import completes, files
 from provisioner.cli.environment import is_terminal
-from provisioner.errors import UsageError
+from provisioner.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
@@ -198,10 +199,11 @@ def raw_stream(
 
 
 def stream_of(
-    session: Session, arguments: argparse.Namespace, source: Path, sizes: Collection[int]
+    session: Session, arguments: argparse.Namespace, source: Path, disks: Sequence[Disk]
 ) -> Stream:
-    """What is to stand on sticks of these sizes. A Windows disc is composed anew, any other image
-    is taken as it is."""
+    """What is to stand on these sticks. A Windows disc is composed anew, for the smallest of them
+    (`provisioner.usb.resized` does the rest), any other image is taken as it is."""
+    sizes = [disk.size for disk in disks]
     if not is_windows(source):
         if arguments.profile:
             raise UsageError(
@@ -210,15 +212,26 @@ def stream_of(
         return raw_stream(session, arguments, source, min(sizes))
     from provisioner.cli.usb_making import planned, tell
 
-    if len(set(sizes)) > 1:
-        raise UsageError(
-            "these sticks differ in size, and the end of a stick holds its second partition table",
-            hint="write them one after the other",
-        )
     plan, reveal, _ = planned(arguments, session)
     stream = plan.stream(capacity=min(sizes), reveal=reveal)
     tell(session, plan, stream)
+    if max(sizes) > min(sizes):
+        session.console.say("the partition is as large as the smallest stick allows, on all")
     return stream
+
+
+def stream_on(session: Session, arguments: argparse.Namespace, source: Path, disk: Disk) -> Stream:
+    """What stands on a stick that was written before. Sticks that were written together have the
+    partition of the smallest of them."""
+    from provisioner.usb.resized import resized, size_in_use
+
+    if not is_windows(source):
+        return stream_of(session, arguments, source, [disk])
+    try:
+        composed = stream_of(session, arguments, source, [replace(disk, size=size_in_use(disk))])
+    except RefusedError:  # a smaller partition than that can be: nobody's who wrote this image
+        return stream_of(session, arguments, source, [disk])
+    return resized(composed, disk.size)
 
 
 def is_windows(source: Path) -> bool:

@@ -65,9 +65,10 @@ def stick_size(partition: int) -> int:
     return ALIGNMENT + -(-partition // ALIGNMENT) * ALIGNMENT + TAIL
 
 
-def head(table: Table, size: int, ids: Ids, *, name: str) -> bytes:
-    """Everything in front of the partition, 1 MiB. `name` is the partition's, in GPT."""
-    span = partition_span(size)
+def head(table: Table, size: int, ids: Ids, *, name: str, span: Span | None = None) -> bytes:
+    """Everything in front of the partition, 1 MiB. `name` is the partition's, in GPT; `span` where
+    it lies if it is smaller than it could be."""
+    span = span or partition_span(size)
     sectors = _mbr(table, size, span, ids)
     if table is Table.GPT:
         array = _array(span, ids, name)
@@ -75,11 +76,11 @@ def head(table: Table, size: int, ids: Ids, *, name: str) -> bytes:
     return sectors.ljust(ALIGNMENT, b"\0")
 
 
-def tail(table: Table, size: int, ids: Ids, *, name: str) -> bytes:
-    """The last MiB, with the backup of a GPT."""
+def tail(table: Table, size: int, ids: Ids, *, name: str, span: Span | None = None) -> bytes:
+    """The last MiB, with the backup of a GPT; the rest as for `head`."""
     if table is Table.MBR:
         return bytes(TAIL)
-    array = _array(partition_span(size), ids, name)
+    array = _array(span or partition_span(size), ids, name)
     return (array + _gpt_header(size, array, ids, backup=True)).rjust(TAIL, b"\0")
 
 
