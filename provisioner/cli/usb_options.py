@@ -208,7 +208,7 @@ def stream_of(
                 f"{source.name} is no Windows disc, and only those take the answers of a profile"
             )
         return raw_stream(session, arguments, source, min(sizes))
-    from provisioner.cli.usb_making import planned, tell
+    from provisioner.cli.usb_making import composed, planned, tell
 
     if len(set(sizes)) > 1:
         raise UsageError(
@@ -216,9 +216,9 @@ def stream_of(
             hint="write them one after the other",
         )
     plan, reveal, _ = planned(arguments, session)
-    stream = plan.stream(capacity=min(sizes), reveal=reveal)
-    tell(session, plan, stream)
-    return stream
+    stick = plan.stick(capacity=min(sizes), reveal=reveal)
+    tell(session, plan, stick)
+    return composed(session, stick)
 
 
 def is_windows(source: Path) -> bool:

@@ -9,6 +9,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from provisioner.cli.usb_making import (
+    composed,
     members,
     planned,
     prove_composed,
@@ -32,11 +33,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace, session: Session) -> int:
     """Prints the plan."""
     plan, reveal, masked = planned(arguments, session)
-    stream = plan.stream(reveal=masked)
-    tell(session, plan, stream)
+    stick = plan.stick(reveal=masked)
+    tell(session, plan, stick)
     for path, _ in plan.answers.tree.files() if plan.answers is not None else ():
         session.console.result(f"  + {path}")
-    session.console.event("stick", members(plan, stream))
+    session.console.event("stick", members(plan, stick))
     if arguments.boot_test:
-        prove_composed(session, plan.stream(reveal=reveal))
+        prove_composed(session, composed(session, plan.stick(reveal=reveal)))
     return 0
