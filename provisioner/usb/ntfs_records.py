@@ -73,7 +73,7 @@ class Volume:
     def used(self) -> tuple[Span, ...]:
         """Every cluster in use, and the copy of the boot sector in the last one."""
         bitmap = b"".join(self._read(*run) for run in self._files[_BITMAP].data)
-        size, end = self.cluster, self._length // self.cluster * self.cluster
+        size = self.cluster
         spans: list[Span] = [(self._length - SECTOR, SECTOR)]
         for match in re.finditer(rb"\xff+|[^\0\xff]", bitmap):
             first = match.start() * 8
@@ -81,7 +81,7 @@ class Volume:
                 spans.append((first * size, (match.end() - match.start()) * 8 * size))
             else:
                 spans += [((first + b) * size, size) for b in range(8) if match[0][0] >> b & 1]
-        return (*merged((at, min(length, end - at)) for at, length in spans[1:]), spans[0])
+        return merged((at, min(length, self._length - at)) for at, length in spans)
 
     def places(self) -> list[tuple[int, int, str]]:
         """`(offset, length, path)` of all content that is not within the table of files."""
