@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from provisioner.profile.load import LoadedProfile
     from provisioner.secret import SecretSlot
     from provisioner.usb.compose_plan import Stick, StickPlan
+    from provisioner.usb.raw import RawImage
     from provisioner.usb.stream import Stream
 
 
@@ -235,6 +236,41 @@ def members(plan: StickPlan, stick: Stick, stream: Stream | None = None) -> dict
         "facts": dict(plan.facts(stick)),
         "notes": list(plan.notes),
     }
+
+
+def tell_raw(session: Session, image: RawImage) -> None:
+    """The lines about an image that is written as it is."""
+    from provisioner.media.show import Field, lines, shown, size_text
+
+    fields = [Field(label=name, texts=(shown(text),)) for name, text in _raw_facts(image) if text]
+    console, size = session.console, size_text(image.path.stat().st_size)
+    for line in lines(shown(image.path.name), size, fields, width=console.width or 1000):
+        console.result(line)
+
+
+def raw_members(image: RawImage) -> dict[str, object]:
+    """The same for programs."""
+    return {
+        "source": str(image.path),
+        "layout": "as it is",
+        "size": image.size,
+        "used": image.used,
+        "partitions": list(image.partitions),
+        "facts": dict(_raw_facts(image)),
+    }
+
+
+def _raw_facts(image: RawImage) -> Iterator[tuple[str, str]]:
+    from provisioner.media.show import size_text
+    from provisioner.usb.raw_packed import packing
+
+    packed = packing(image.path)
+    unpacked = f", unpacked from {packed}" if packed is not None else ""
+    yield "will become", f"as it is{unpacked}: {size_text(image.size)}"
+    ranges = len(image.bmap.ranges) if image.bmap is not None else 0
+    mapped = f"{size_text(image.used)}, in {ranges:,} ranges" if image.bmap is not None else ""
+    yield "block map", mapped
+    yield "partitions", ", ".join(image.partitions) or "none; is it meant for a stick?"
 
 
 def prove(session: Session, stick: Path) -> None:
