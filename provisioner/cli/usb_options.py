@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from provisioner.cli.completion import completes, files
 from provisioner.cli.environment import is_terminal
-from provisioner.errors import UsageError
+from provisioner.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from provisioner.usb.raw import RawImage
     from provisioner.usb.stream import Stream
 
+SMALLEST = "the partition is as large as the smallest stick allows, on all"
 IMAGES = (".iso", ".img", ".raw", ".wic", ".xz", ".gz", ".zst", ".bz2")
 
 
@@ -201,19 +203,21 @@ def raw_stream(
 
 
 def stream_of(
-    session: Session, arguments: argparse.Namespace, source: Path, sizes: Collection[int]
+    session: Session, arguments: argparse.Namespace, source: Path, disks: Sequence[Disk]
 ) -> Stream:
-    """What is to stand on sticks of these sizes. A Windows disc is composed anew, any other image
-    is taken as it is."""
+    """What is to stand on these sticks. A Windows disc is composed anew, for the smallest of them
+    (`provisioner.usb.resized` does the rest), any other image is taken as it is."""
+    sizes = [disk.size for disk in disks]
     if not is_windows(source):
         refuse_profile(arguments, source)
         return raw_stream(session, arguments, source, min(sizes))
     from provisioner.cli.usb_making import composed, planned, tell
 
-    capacity = one_capacity(sizes)
     plan, reveal, _ = planned(arguments, session)
-    stick = plan.stick(capacity=capacity, reveal=reveal)
+    stick = plan.stick(capacity=min(sizes), reveal=reveal)
     tell(session, plan, stick)
+    if max(sizes) > min(sizes):
+        session.console.say(SMALLEST)
     return composed(session, stick)
 
 
@@ -230,14 +234,18 @@ def refuse_profile(arguments: argparse.Namespace, source: Path) -> None:
         )
 
 
-def one_capacity(sizes: Collection[int]) -> int | None:
-    """The size that all sticks have; None without any."""
-    if len(set(sizes)) > 1:
-        raise UsageError(
-            "these sticks differ in size, and the end of a stick holds its second partition table",
-            hint="write them one after the other",
-        )
-    return next(iter(sizes), None)
+def stream_on(session: Session, arguments: argparse.Namespace, source: Path, disk: Disk) -> Stream:
+    """What stands on a stick that was written before. Sticks that were written together have the
+    partition of the smallest of them."""
+    from provisioner.usb.resized import resized, size_in_use
+
+    if not is_windows(source):
+        return stream_of(session, arguments, source, [disk])
+    try:
+        composed = stream_of(session, arguments, source, [replace(disk, size=size_in_use(disk))])
+    except RefusedError:  # a smaller partition than that can be: nobody's who wrote this image
+        return stream_of(session, arguments, source, [disk])
+    return resized(composed, disk.size)
 
 
 def is_windows(source: Path) -> bool:

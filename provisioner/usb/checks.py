@@ -8,13 +8,15 @@ from collections.abc import Callable
 from provisioner.errors import FailedError, InterruptedByUser
 from provisioner.usb import capsule as capsules
 from provisioner.usb import probe as probes
-from provisioner.usb.devices import Disk, chosen
+from provisioner.usb.devices import Disk, chosen, name_of
 from provisioner.usb.gates import GateError, Request
-from provisioner.usb.job import Care, mark, name_of, open_checked, still_there
+from provisioner.usb.job import Care
 from provisioner.usb.machine import Machine
+from provisioner.usb.opened import open_checked, still_there
 from provisioner.usb.probe import Probed
 from provisioner.usb.stream import Stream
 from provisioner.usb.verify import Verified, digests_of, verify
+from provisioner.usb.wipe import mark
 from provisioner.usb.write import Target, device_error
 
 Progress = Callable[[str, int, int], None]

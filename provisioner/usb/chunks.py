@@ -1,7 +1,7 @@
 """A stream's blocks as aligned chunks in a few buffers that are used again and again.
 
-Chunks never cross a multiple of 4 MiB, nor the end of the first MiB, so that the same image always
-has the same chunks: what is written, and what is read back, in the same pieces.
+Chunks never cross a multiple of 4 MiB, nor the bounds of the first and the last MiB, so that the
+same image always has the same chunks: what is written, and what is read back, in the same pieces.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from dataclasses import dataclass, field
 from provisioner.errors import FailedError
 from provisioner.host.disk import BLOCK
 from provisioner.usb.spans import MIB, SECTOR
-from provisioner.usb.stream import Stream
+from provisioner.usb.stream import Block, Stream
 
 HEAD = MIB
 """What is written last."""
+TAIL = MIB
+"""With the first MiB, what differs between sticks of several sizes (`resized`)."""
 
 STEP = 512 * 1024
 """Copied at a time: meanwhile no thread of ours can give its device the next chunk."""
@@ -82,13 +84,13 @@ def chunks(stream: Stream, buffers: Buffers) -> Iterator[Chunk]:
                 raise FailedError(f"the image is longer than it said, at byte {offset}")
             while view:
                 if current is not None and (
-                    current.offset + current.length != offset or not _room(current)
+                    current.offset + current.length != offset or not _room(current, stream.size)
                 ):
                     ready, current = current, None
                     yield ready
                 if current is None:
                     current = Chunk(offset=offset, length=0, buffer=buffers.take(), buffers=buffers)
-                count = min(_room(current), len(view), STEP)
+                count = min(_room(current, stream.size), len(view), STEP)
                 at = current.length
                 current.buffer[at : at + count] = view[:count]
                 current.length += count
@@ -103,11 +105,22 @@ def chunks(stream: Stream, buffers: Buffers) -> Iterator[Chunk]:
             current.done()
 
 
-def _room(chunk: Chunk) -> int:
+def _room(chunk: Chunk, size: int) -> int:
     end = chunk.offset + chunk.length
     if chunk.offset < HEAD:
         return HEAD - end
-    return (chunk.offset // BLOCK + 1) * BLOCK - end
+    limit = (chunk.offset // BLOCK + 1) * BLOCK
+    return (min(limit, size - TAIL) if chunk.offset < size - TAIL else limit) - end
+
+
+def cut(block: Block) -> Iterator[tuple[int, memoryview]]:
+    """A block in the pieces in which `chunks` gives it."""
+    offset, data = block[0], memoryview(block[1])
+    while data:
+        count = BLOCK - offset % BLOCK
+        yield offset, data[:count]
+        offset += count
+        data = data[count:]
 
 
 def hashed(chunk: Chunk) -> bytes:

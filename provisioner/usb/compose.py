@@ -20,7 +20,7 @@ from provisioner.image.names import Rules, find_problems, folders_of
 from provisioner.tree import File, HostFile, Slice, Tree
 from provisioner.usb import fat32, tables
 from provisioner.usb.fat32 import Node
-from provisioner.usb.stream import Place
+from provisioner.usb.stream import Block, Place
 from provisioner.usb.tables import Layout, Partition, Span, Table
 
 BLOCK = 4 << 20
@@ -83,7 +83,7 @@ class StickStream:
         nodes = _nodes(tree, self._payloads, form.epoch)
         self.size, shape = _fit(nodes, capacity, form.table)
         self._span = tables.partition_span(self.size)
-        ids = derived_ids(tree, self._payloads, form, self.size)
+        ids = derived_ids(tree, self._payloads, form, self._span.length)
         self._layout = Layout(
             table=form.table,
             size=self.size,
@@ -150,6 +150,10 @@ class StickStream:
         return Place(
             partition=partition, file=region.file if inside and region is not None else None
         )
+
+    def ends(self, size: int) -> tuple[Block, ...]:
+        """Partition tables that count a stick of `size` bytes, with the same partition."""
+        return tables.ends(self._layout, size)
 
     def _lay_out(self) -> Iterator[_Region]:
         volume, base = self._volume, self._span.offset
@@ -278,12 +282,13 @@ class Ids:
     volume: int
 
 
-def derived_ids(tree: Tree, payloads: Sequence[Payload], form: Form, size: int) -> Ids:
+def derived_ids(tree: Tree, payloads: Sequence[Payload], form: Form, length: int) -> Ids:
     """Ids from what is on the stick, never from chance (facts iso-usb §5).
 
-    Taken over names, lengths and dates, and not over content, which may hold secrets.
+    Taken over names, lengths and dates, and not over content, which may hold secrets; and over the
+    length of the partition, not of the stick: one image goes to sticks of several sizes.
     """
-    sha = hashlib.sha256(f"{form.identity}\0{form.table}\0{form.label}\0{size}\0".encode())
+    sha = hashlib.sha256(f"{form.identity}\0{form.table}\0{form.label}\0{length}\0".encode())
     lengths: Mapping[str, int] = {str(payload.path): payload.length for payload in payloads}
     for path, entry in tree.items():
         date = entry.modified if isinstance(entry, File) else None

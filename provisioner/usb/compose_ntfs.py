@@ -35,7 +35,7 @@ from provisioner.usb.compose import (
     require_reach,
 )
 from provisioner.usb.ntfs_records import Volume
-from provisioner.usb.stream import Place
+from provisioner.usb.stream import Block, Place
 from provisioner.usb.tables import ALIGNMENT, TAIL, Layout, Partition, Span
 from provisioner.usb.uefi_ntfs import UefiNtfs
 
@@ -86,8 +86,9 @@ class NtfsStick:
         self._sources = Sources(tree)
         content = sum(-(-payload.length // CLUSTER) * CLUSTER for payload in self._payloads)
         names = len(self._payloads) + len(folders_of(tree))
-        second = -(-len(loader.data) // ALIGNMENT) * ALIGNMENT
-        around = ALIGNMENT + second + TAIL
+        # A whole number of sectors: an image of Rufus' is one, byte for byte.
+        self._held = -(-len(loader.data) // tables.SECTOR) * tables.SECTOR
+        around = ALIGNMENT + self._held + TAIL
         least = content + names * _PER_NAME + _OWN + content // 1000
         smallest = around + -(-least // ALIGNMENT) * ALIGNMENT
         self.size = (
@@ -144,10 +145,8 @@ class NtfsStick:
 
     def _laid_out(self, length: int) -> Layout:
         form = replace(self._form, identity=f"{self._form.identity}\0{self._loader.digest}")
-        ids = derived_ids(self._tree, self._payloads, form, self.size)
+        ids = derived_ids(self._tree, self._payloads, form, length)
         self._serial = ids.volume
-        # A whole number of sectors: an image of Rufus' is one, byte for byte.
-        held = -(-len(self._loader.data) // tables.SECTOR) * tables.SECTOR
         return Layout(
             table=form.table,
             size=self.size,
@@ -161,7 +160,7 @@ class NtfsStick:
                     kind=tables.MBR_NTFS,
                 ),
                 Partition(
-                    span=Span(offset=ALIGNMENT + length, length=held),
+                    span=Span(offset=ALIGNMENT + length, length=self._held),
                     name=LOADER_NAME,
                     id=ids.second,
                     kind=tables.MBR_EFI,
@@ -242,6 +241,10 @@ class NtfsStream:
         start, length, path = self._places[max(index, 0)]
         within = start <= offset - first.span.offset < start + length
         return Place(partition=f"partition 1 ({first.name}, NTFS)", file=path if within else None)
+
+    def ends(self, size: int) -> tuple[Block, ...]:
+        """Partition tables that count a stick of `size` bytes, with the same partitions."""
+        return tables.ends(self._layout, size)
 
 
 def _inside(span: Span, offset: int) -> bool:

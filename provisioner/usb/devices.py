@@ -127,3 +127,8 @@ def chosen(disk: Disk) -> Chosen:
         size=disk.size,
         diskseq=disk.diskseq,
     )
+
+
+def name_of(disk: Disk) -> str:
+    """`/dev/sdc (SanDisk Ultra, serial 4C530001)`."""
+    return f"{disk.node} ({disk.title})"

@@ -19,8 +19,8 @@ from provisioner.host.disk import BLOCK
 from provisioner.usb.device import Device
 from provisioner.usb.devices import Chosen
 from provisioner.usb.gates import GateError, Request
-from provisioner.usb.job import open_checked
 from provisioner.usb.machine import Machine
+from provisioner.usb.opened import open_checked
 
 LINE = 64 * 1024
 """Longest request."""

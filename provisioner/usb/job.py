@@ -16,28 +16,21 @@ from pathlib import Path
 
 from provisioner.errors import FailedError, InterruptedByUser, ProvisionerError
 from provisioner.frozen import frozen
-from provisioner.media.show import size_text
 from provisioner.usb import capsule as capsules
 from provisioner.usb import probe as probes
-from provisioner.usb.device import Device, write_out
-from provisioner.usb.devices import Chosen, Disk, chosen
-from provisioner.usb.gates import (
-    GateError,
-    Request,
-    opening_error,
-    require_all,
-    require_same,
-)
+from provisioner.usb.devices import Chosen, Disk, chosen, name_of
+from provisioner.usb.gates import GateError, Request, require_same
 from provisioner.usb.machine import Machine
+from provisioner.usb.opened import open_checked, still_there
 from provisioner.usb.probe import Capacity, Probed
-from provisioner.usb.spans import MIB, SECTOR, Span
+from provisioner.usb.resized import Resized, resized
+from provisioner.usb.spans import SECTOR, Span
 from provisioner.usb.stream import Stream
 from provisioner.usb.verify import Fault, Verified, told, verify
-from provisioner.usb.write import Range, Target, device_error, write_stream
+from provisioner.usb.wipe import WIPED, fake, mark, wipe
+from provisioner.usb.write import Target, device_error, named, write_stream
 
 Progress = Callable[[str, int, int], None]
-WIPED = MIB
-"""At both ends, so that no old table is found (facts iso-usb §8.3, gate 10)."""
 
 
 @frozen
@@ -67,7 +60,10 @@ class Result:
 
 @dataclass(slots=True, eq=False)
 class _Stick:
+    """`stream`: what is to stand on this one."""
+
     target: Target
+    stream: Stream
     chosen: Chosen
     result: Result
     spans: tuple[Span, ...]
@@ -88,17 +84,19 @@ class Job:
         self._progress = progress
 
     def write(self, stream: Stream, disks: Sequence[Disk], request: Request) -> tuple[Result, ...]:
-        """Writes and proves. GateError before anything changed; after that every stick has its
-        own result. Ctrl-C is InterruptedByUser, which says what became of the sticks."""
+        """Writes and proves. GateError of any stick before anything changed; after that every
+        stick has its own result, and of a single one what stopped it is raised. What a larger
+        stick needs otherwise than `stream` has it, it gets. Ctrl-C is InterruptedByUser, which
+        says what became of the sticks."""
         sticks: list[_Stick] = []
         try:
             try:
                 for disk in disks:
-                    sticks.append(self._open(disk, request))
+                    sticks.append(self._open(stream, disk, request))
                 for stick in sticks:
-                    self._prepare(stick)
-                ranges = self._write(stream, sticks)
-                self._prove(stream, sticks, ranges)
+                    self._prepare(stick, sticks)
+                self._write(stream, _alive(sticks))
+                self._prove(_alive(sticks))
             except KeyboardInterrupt as err:
                 raise InterruptedByUser(
                     "cancelled: " + "; ".join(self._abandon(stick) for stick in sticks)
@@ -117,19 +115,22 @@ class Job:
                     stick.target.device.close()
         return tuple(stick.result for stick in sticks)
 
-    def _open(self, disk: Disk, request: Request) -> _Stick:
+    def _open(self, stream: Stream, disk: Disk, request: Request) -> _Stick:
         """All gates again, the last of them on the descriptor."""
         meant = chosen(disk)
         device = open_checked(self._machine, disk, meant, request)
+        mine = resized(stream, disk.size)
         target = Target(
             disk=disk,
             device=device,
+            own=mine.own if isinstance(mine, Resized) else (),
             present=lambda: still_there(self._machine, meant),
             pause=self._machine.pause,
         )
         stamps = probes.spans(disk.size, self._care.stamps) if self._care.stamps else ()
         return _Stick(
             target=target,
+            stream=mine,
             chosen=meant,
             result=Result(disk=disk),
             spans=capsules.wanted_spans(
@@ -140,8 +141,18 @@ class Job:
             ),
         )
 
-    def _prepare(self, stick: _Stick) -> None:
-        """Capsule, wipe, proof of the wipe, probe: everything that can still be undone."""
+    def _prepare(self, stick: _Stick, sticks: Sequence[_Stick]) -> None:
+        """Everything that can still be undone. One of several that fails drops out."""
+        try:
+            self._try_out(stick)
+        except (ProvisionerError, OSError) as err:
+            if len(sticks) == 1:
+                raise
+            stick.target.failure = err
+            self._settle_failure(stick)
+
+    def _try_out(self, stick: _Stick) -> None:
+        """Capsule, wipe, proof of the wipe, probe."""
         disk, device = stick.result.disk, stick.target.device
         capsule = capsules.save(device, disk, self._care.state, stick.spans)
         stick.target.capsule = capsule
@@ -166,42 +177,40 @@ class Job:
                 hint="give it back; what is written past its real end is lost",
             )
 
-    def _write(self, stream: Stream, sticks: Sequence[_Stick]) -> tuple[Range, ...]:
-        targets = [stick.target for stick in sticks]
-        ranges = write_stream(stream, targets, self._progress)
+    def _write(self, stream: Stream, sticks: Sequence[_Stick]) -> None:
+        if sticks:
+            write_stream(stream, [stick.target for stick in sticks], self._progress)
         for stick in sticks:
             self._settle_failure(stick)
-        return ranges
 
-    def _prove(self, stream: Stream, sticks: Sequence[_Stick], ranges: tuple[Range, ...]) -> None:
+    def _prove(self, sticks: Sequence[_Stick]) -> None:
         """Identity, then every byte; one thread for each stick, and this one tells."""
-        alive = [stick for stick in sticks if stick.result.failure is None]
-        for stick in alive:
+        for stick in sticks:
             try:
                 self._same(stick)
                 stick.target.device.reread_table()
             except (ProvisionerError, OSError) as err:
                 stick.target.failure = err
                 self._settle_failure(stick)
-        alive = [stick for stick in alive if stick.result.failure is None]
+        alive = _alive(sticks)
         if self._care.verify and alive:
-            for stick, verified in zip(alive, self._verify_all(stream, alive, ranges), strict=True):
+            for stick, verified in zip(alive, self._verify_all(alive), strict=True):
                 stick.result.verified = verified
                 if not verified.sound:
                     stick.result.verified = verified = self._condemn(stick, verified)
                     stick.result.failure = told(verified, name_of(stick.result.disk))
-        for stick in alive:
+        for stick in sticks:
             if stick.target.capsule is not None:
                 stick.target.capsule.remove()
                 stick.target.capsule = None
 
-    def _verify_all(
-        self, stream: Stream, sticks: Sequence[_Stick], ranges: tuple[Range, ...]
-    ) -> Iterator[Verified]:
+    def _verify_all(self, sticks: Sequence[_Stick]) -> Iterator[Verified]:
         if len(sticks) == 1:
-            yield verify(sticks[0].target.device, ranges, stream, self._progress)
+            [stick] = sticks
+            target = stick.target
+            yield verify(target.device, target.ranges, stick.stream, self._progress)
             return
-        done = dict.fromkeys(range(len(sticks)), 0)
+        done = [0] * len(sticks)
         stopped = threading.Event()
 
         def one(number: int) -> Verified:
@@ -210,18 +219,24 @@ class Job:
                 if stopped.is_set():
                     raise InterruptedByUser("cancelled")
 
-            return verify(sticks[number].target.device, ranges, stream, note)
+            stick = sticks[number]
+            return verify(stick.target.device, stick.target.ranges, stick.stream, note)
+
+        def report() -> None:
+            for count, stick in sorted(zip(done, sticks, strict=True), key=lambda pair: pair[0]):
+                label = named("verifying", stick.result.disk, sticks)
+                self._progress(label, count, stick.stream.used)
 
         with ThreadPoolExecutor(len(sticks)) as pool:
             futures = [pool.submit(one, number) for number in range(len(sticks))]
             try:
                 while not all(future.done() for future in futures):
                     self._machine.pause(0.1)
-                    self._progress("verifying", min(done.values()), stream.used)
+                    report()
             except BaseException:
                 stopped.set()  # the pool waits for them
                 raise
-            self._progress("verifying", stream.used, stream.used)
+            report()
             yield from (future.result() for future in futures)
 
     def _condemn(self, stick: _Stick, verified: Verified) -> Verified:
@@ -286,6 +301,10 @@ class Job:
         return f"{disk.node} is unfinished: it has no partition table, and says so"
 
 
+def _alive(sticks: Sequence[_Stick]) -> list[_Stick]:
+    return [stick for stick in sticks if stick.result.failure is None]
+
+
 def _current(sticks: Sequence[_Stick]) -> _Stick:
     """The one that was being prepared: the last that was changed, or the first."""
     return next((stick for stick in reversed(sticks) if stick.result.changed), sticks[0])
@@ -297,84 +316,3 @@ def _with_fate(err: ProvisionerError, fates: Sequence[str]) -> ProvisionerError:
         err.message = "; ".join((err.message, *fates))
         err.args = (err.message,)
     return err
-
-
-def open_checked(machine: Machine, disk: Disk, meant: Chosen, request: Request) -> Device:
-    """Gates, consented unmounting, opening, and the gates that only the descriptor knows."""
-    require_all(disk, request, machine.kernel())
-    if request.unmount and disk.uses:
-        machine.unmount(disk)
-    device = machine.open(meant, request)
-    try:
-        identity = device.identity()
-        now = machine.disk_of_number(identity.number)
-        require_same(meant, identity, now, writing=not request.reading)
-        if now is not None:
-            require_all(now, request, machine.kernel())
-    except BaseException as err:
-        device.close()
-        if isinstance(err, OSError):  # it went while it was asked
-            raise opening_error(err, meant) from err
-        raise
-    return device
-
-
-def still_there(machine: Machine, meant: Chosen) -> bool:
-    """Whether sysfs still has this very disk."""
-    now = machine.disk_of_number(meant.number)
-    return now is not None and now.diskseq == meant.diskseq and now.serial == meant.serial
-
-
-def wipe(device: Device, disk: Disk, marker: bytes) -> bool:
-    """Zeros over both ends, and the marker first of all; whether the end kept them. GateError
-    where the beginning did not."""
-    end = min(WIPED, disk.size)
-    last = max(end, disk.size - WIPED)
-    write_out(device, 0, marker)
-    device.flush()
-    write_out(device, SECTOR, bytes(end - SECTOR))
-    write_out(device, last, bytes(disk.size - last))
-    device.flush()
-    device.forget()
-    head = device.read(0, end)
-    if head == bytes(end):
-        raise GateError(
-            f"{name_of(disk)} has less than it says: what is written to its end stands at its "
-            "beginning",
-            rule="usb.fake",
-            hint="give it back; what is written past its real end is lost",
-        )
-    if head != marker.ljust(end, b"\0"):
-        raise GateError(
-            f"{name_of(disk)} accepts writes and forgets them: its first bytes did not stay",
-            rule="usb.forgets",
-            hint="its flash has locked itself; take another stick",
-        )
-    return not device.read(last, disk.size - last).strip(b"\0")
-
-
-def mark(device: Device, marker: bytes) -> bool | None:
-    """Puts the marker into the first sector. False where it was accepted and is not there, None
-    where it was not accepted."""
-    try:
-        write_out(device, 0, marker)
-        device.flush()
-        device.forget()
-        return device.read(0, SECTOR) == marker
-    except OSError:
-        return None
-
-
-def fake(disk: Disk, probed: Probed) -> GateError:
-    """What a probe found."""
-    return GateError(
-        f"{name_of(disk)} {probed.capacity.value}: it says it has {size_text(disk.size)}, and at "
-        f"most {size_text(probed.most)} are real",
-        rule="usb.fake",
-        hint="give it back; what is written past its real end is lost",
-    )
-
-
-def name_of(disk: Disk) -> str:
-    """`/dev/sdc (SanDisk Ultra, serial 4C530001)`."""
-    return f"{disk.node} ({disk.title})"

@@ -21,7 +21,7 @@ from provisioner.media.window import Window, opened
 from provisioner.usb.raw_bmap import BlockMap, MappedRange
 from provisioner.usb.raw_packed import Readable, packing, unpacked
 from provisioner.usb.spans import MIB, SECTOR
-from provisioner.usb.stream import Place
+from provisioner.usb.stream import Block, Place
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -92,6 +92,10 @@ class RawImage:
             return Place(partition="outside of all partitions" if self.runs else "image", file=None)
         best = max(inside, key=lambda run: (run.file is not None, -run.end + run.offset))
         return Place(partition=best.partition, file=best.file)
+
+    def ends(self, size: int) -> tuple[Block, ...]:
+        """None: an image stands as it is on every stick."""
+        return ()
 
     def _ranges(self) -> tuple[MappedRange, ...]:
         if self.bmap is not None:

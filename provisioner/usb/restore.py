@@ -17,7 +17,7 @@ from provisioner.frozen import frozen
 from provisioner.host.disk import BLOCK
 from provisioner.host.process import run
 from provisioner.usb.spans import MIB, SECTOR, Span, clipped, merged
-from provisioner.usb.stream import Place
+from provisioner.usb.stream import Block, Place
 
 LARGEST_FAT32 = 32 * 2**30
 """Larger ones are exFAT by the SD Association's rule, and Windows formats no larger FAT32."""
@@ -68,6 +68,10 @@ class EmptyStick:
         inside = first <= offset < first + length
         name = f"partition 1 ({self.filesystem.value})" if inside else "partition table"
         return Place(partition=name, file=None)
+
+    def ends(self, size: int) -> tuple[Block, ...]:
+        """None: it is made for one stick."""
+        return ()
 
 
 def default_filesystem(size: int) -> Filesystem:

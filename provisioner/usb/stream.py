@@ -16,6 +16,10 @@ class Place:
     file: str | None
 
 
+Block = tuple[int, bytes]
+"""`(offset, data)`, the offset in bytes."""
+
+
 class Stream(Protocol):
     """An image as one pass of bytes in ascending order; what is skipped is unused space.
 
@@ -42,4 +46,10 @@ class Stream(Protocol):
 
     def place(self, offset: int) -> Place:
         """What lies at an offset."""
+        ...
+
+    def ends(self, size: int) -> tuple[Block, ...]:
+        """What differs on a stick of `size` bytes, more than this one's own: everything in its
+        first MiB and in its last, ascending. Empty where the image is the same on every stick.
+        """
         ...

@@ -9,9 +9,11 @@ import struct
 import uuid
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 from provisioner.frozen import frozen
+from provisioner.usb.stream import Block
 
 SECTOR = 512
 ALIGNMENT = 1 << 20
@@ -100,6 +102,12 @@ def tail(layout: Layout) -> bytes:
         return bytes(TAIL)
     array = _array(layout.partitions)
     return (array + _gpt_header(layout, array, backup=True)).rjust(TAIL, b"\0")
+
+
+def ends(layout: Layout, size: int) -> tuple[Block, ...]:
+    """Both for the same partitions on a stick of `size` bytes."""
+    other = replace(layout, size=size // SECTOR * SECTOR)
+    return (0, head(other)), (other.size - TAIL, tail(other))
 
 
 def _mbr(layout: Layout) -> bytes:

@@ -1,12 +1,13 @@
 """Writes one stream to several sticks: read once, hashed beside, written by a thread each.
 
 The first MiB goes last, its first sector last of all, so that a stick that is not whole never
-looks as if it were. What was accepted by the slowest device is what progress counts.
+looks as if it were. Progress counts what a device accepted, each by itself, the slowest first.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -15,11 +16,11 @@ from dataclasses import dataclass, field
 
 from provisioner.errors import FailedError, ProvisionerError
 from provisioner.usb.capsule import Capsule
-from provisioner.usb.chunks import HEAD, Buffers, Chunk, chunks, hashed
+from provisioner.usb.chunks import HEAD, TAIL, Buffers, Chunk, chunks, cut, hashed
 from provisioner.usb.device import Device
 from provisioner.usb.devices import Disk
 from provisioner.usb.spans import SECTOR
-from provisioner.usb.stream import Stream
+from provisioner.usb.stream import Block, Stream
 
 QUEUE = 4
 """Chunks that wait for a device (facts iso-usb §8.4)."""
@@ -44,29 +45,34 @@ class Range:
 
 @dataclass(slots=True, eq=False)
 class Target:
-    """One stick on its way. `present` says whether its disk is still there, as sysfs sees it."""
+    """One stick on its way. `present` says whether its disk is still there, as sysfs sees it.
+
+    `own`: what stands at its ends in place of the stream's (`Stream.ends`). `ranges`: what must
+    stand on it once everything is written."""
 
     disk: Disk
     device: Device
+    own: tuple[Block, ...] = ()
     capsule: Capsule | None = None
     present: Callable[[], bool] = lambda: True
     pause: Callable[[float], None] = lambda seconds: None
     accepted: int = 0
     failure: BaseException | None = None
+    ranges: tuple[Range, ...] = ()
     queue: queue.Queue[Chunk | None] = field(default_factory=lambda: queue.Queue(QUEUE))
 
 
 def write_stream(
     stream: Stream, targets: Sequence[Target], progress: Progress, *, label: str = "writing"
-) -> tuple[Range, ...]:
-    """Writes everything and returns what must now stand on each stick.
+) -> None:
+    """Writes everything and notes what must now stand on each stick.
 
     A stick that fails keeps its `failure` and drops out; FailedError only where the source fails,
     or all sticks did. On any exception, Ctrl-C as well, no stick has its first sector.
     """
     buffers = Buffers(QUEUE + 3)
     ranges: list[tuple[int, int, Future[bytes]]] = []
-    head: list[tuple[int, bytes]] = []
+    head: list[Block] = []
     writers = [
         threading.Thread(target=_writer, args=(target, stream), daemon=True) for target in targets
     ]
@@ -80,10 +86,10 @@ def write_stream(
                 ranges.append((chunk.offset, chunk.length, hasher.submit(hashed, chunk)))
                 if chunk.offset < HEAD:
                     head.append((chunk.offset, bytes(chunk.data)))
-                    for _ in targets:
+                for target in targets:
+                    if chunk.offset < HEAD or (target.own and _at_an_end(chunk.offset, stream)):
                         chunk.done()
-                else:
-                    for target in targets:
+                    else:
                         target.queue.put(chunk)
                 _report(progress, label, targets, stream)
                 if all(target.failure is not None for target in targets):
@@ -101,16 +107,38 @@ def write_stream(
                     writer.join(0.25)
                     if not stopped.is_set():
                         _report(progress, label, targets, stream)
+    common = [Range(offset, length, digest.result()) for offset, length, digest in ranges]
     for target in [one for one in targets if one.failure is None]:
-        _finish(target, head, stream)
+        _finish(target, target.own or head, stream)
+        target.ranges = _with_own(common, target, stream)
     _report(progress, label, targets, stream)
-    return tuple(Range(offset, length, digest.result()) for offset, length, digest in ranges)
+
+
+def _at_an_end(offset: int, stream: Stream) -> bool:
+    return offset < HEAD or offset >= stream.size - TAIL
+
+
+def _with_own(common: Sequence[Range], target: Target, stream: Stream) -> tuple[Range, ...]:
+    if not target.own:
+        return tuple(common)
+    inner = [one for one in common if not _at_an_end(one.offset, stream)]
+    own = [
+        Range(offset, len(data), hashlib.sha256(data).digest())
+        for block in target.own
+        for offset, data in cut(block)
+    ]
+    return tuple(sorted([*inner, *own], key=lambda one: one.offset))
+
+
+def named(label: str, disk: Disk, targets: Sequence[object]) -> str:
+    """Of several sticks, each has its own progress."""
+    return label if len(targets) == 1 else f"{label} {disk.name}"
 
 
 def _report(progress: Progress, label: str, targets: Sequence[Target], stream: Stream) -> None:
-    alive = [target.accepted for target in targets if target.failure is None]
-    if alive:
-        progress(label, min(alive), stream.used)
+    alive = [target for target in targets if target.failure is None]
+    for target in sorted(alive, key=lambda one: one.accepted):
+        progress(named(label, target.disk, targets), target.accepted, stream.used)
 
 
 def _writer(target: Target, stream: Stream) -> None:
@@ -137,11 +165,11 @@ def _expire(target: Target, offset: int, length: int) -> None:
         capsule.expire()
 
 
-def _finish(target: Target, head: Sequence[tuple[int, bytes]], stream: Stream) -> None:
+def _finish(target: Target, ends: Sequence[Block], stream: Stream) -> None:
     """The first MiB, its first sector last, each part on the medium before the next begins."""
     try:
         first = b""
-        for offset, data in head:
+        for offset, data in ends:
             if offset == 0:
                 first, data, offset = data[:SECTOR], data[SECTOR:], SECTOR
             _expire(target, offset, len(data))

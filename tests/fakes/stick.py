@@ -16,7 +16,7 @@ from provisioner.usb.devices import Chosen, Disk, PartitionInfo, Transport
 from provisioner.usb.devices_uses import Kernel
 from provisioner.usb.gates import Request, opening_error
 from provisioner.usb.spans import MIB, SECTOR
-from provisioner.usb.stream import Place
+from provisioner.usb.stream import Block, Place
 
 
 @dataclass(kw_only=True)
@@ -300,6 +300,9 @@ class Image:
         if offset < MIB:
             return Place(partition="partition table", file=None)
         return Place(partition="partition 1", file=f"sources/file{offset // MIB}.bin")
+
+    def ends(self, size: int) -> tuple[Block, ...]:
+        return ()
 
     def expected(self) -> Iterator[tuple[int, bytes]]:
         """As `blocks`, without what happens before each."""

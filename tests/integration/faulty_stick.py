@@ -63,6 +63,7 @@ class FaultyStick(mfusepy.Operations):  # type: ignore[misc]
         return len(data)
 
     def fsync(self, path: str, datasync: int, fh: Any) -> int:
+        os.fsync(self.file)
         return 0
 
     def flush(self, path: str, fh: Any) -> int:

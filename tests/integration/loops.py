@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from provisioner.usb.devices import Disk
 from provisioner.usb.devices_sysfs import System
 from provisioner.usb.local import LocalMachine
+from tests.fakes.stick import Image
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +39,15 @@ def _written(name: str) -> int:
 
 
 @contextmanager
-def loop(file: Path, size: int, *, place: str = "") -> Iterator[Loop]:
+def loop(file: Path, size: int, *, place: str = "", parts: bool = False) -> Iterator[Loop]:
     """Attached, with O_DIRECT below as well, so that nothing is cached twice; at a node of its own
-    or at `place`."""
+    or at `place`; with `parts` the kernel looks for partitions on it."""
     if not file.exists():
         with file.open("wb") as made:
             made.truncate(size)
     node = [place] if place else ["--find", "--show"]
-    argv = ["losetup", "--direct-io=on", *node, str(file)]
+    scan = ["--partscan"] if parts else []
+    argv = ["losetup", "--direct-io=on", *scan, *node, str(file)]
     path = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip() or place
     try:
         yield Loop(path=Path(path), file=file, before=_written(Path(path).name))
@@ -61,3 +64,14 @@ def machine(*loops: Loop) -> LocalMachine:
 def disk_of(here: LocalMachine, one: Loop) -> Disk:
     """A loop device as a disk."""
     return next(disk for disk in here.disks() if disk.name == one.name)
+
+
+def holds(file: Path, image: Image) -> bool:
+    """Whether every block of the image is in a loop device's file."""
+    os.sync()
+    with file.open("rb") as opened:
+        for offset, data in image.expected():
+            opened.seek(offset)
+            if opened.read(len(data)) != data:
+                return False
+    return True

@@ -8,9 +8,7 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,8 +27,8 @@ from provisioner.usb.raw import open_raw
 from provisioner.usb.remote import HelperDevice
 from provisioner.usb.restore import Filesystem, Table, empty_stick
 from provisioner.usb.spans import MIB
-from tests.fakes.stick import Image, small_image
-from tests.integration.loops import Loop, disk_of, loop, machine
+from tests.fakes.stick import small_image
+from tests.integration.loops import Loop, disk_of, holds, loop, machine
 from tests.unit.disc.readers import run
 
 pytestmark = pytest.mark.integration
@@ -47,16 +45,6 @@ def stick(tmp_path: Path) -> Iterator[Loop]:
 @pytest.fixture
 def care(tmp_path: Path) -> Care:
     return Care(state=tmp_path / "state", head=4 * MIB, tail=MIB)
-
-
-def holds(file: Path, image: Image) -> bool:
-    os.sync()
-    with file.open("rb") as opened:
-        for offset, data in image.expected():
-            opened.seek(offset)
-            if opened.read(len(data)) != data:
-                return False
-    return True
 
 
 def test_written_and_proven(tmp_path: Path, stick: Loop, care: Care) -> None:
@@ -85,20 +73,6 @@ def test_written_and_proven(tmp_path: Path, stick: Loop, care: Care) -> None:
         file.write(bytes((before ^ 0xFF,)))
     found = verify_stick(here, disk, image, Request(reading=True), lambda *_: None)
     assert [finding.offset for finding in found.findings] == [41 * MIB + 8]
-
-
-def test_several_sticks_and_one_read(tmp_path: Path, stick: Loop, care: Care) -> None:
-    image = small_image(32 * MIB, until=30 * MIB)
-    reads = []
-    image.before = reads.append
-    with loop(tmp_path / "second.img", SIZE) as second:
-        here = machine(stick, second)
-        disks = (disk_of(here, stick), disk_of(here, second))
-        results = Job(here, care).write(image, disks, Request(needed=image.size))
-        assert [result.failure for result in results] == [None, None]
-        assert len(reads) == len(set(reads)), "the source was read more than once"
-        assert holds(stick.file, image)
-        assert holds(second.file, image)
 
 
 def test_a_loop_device_is_refused_without_the_tests_machine(stick: Loop) -> None:
@@ -307,79 +281,6 @@ def test_no_password_no_helper(stick: Loop) -> None:
         HelperDevice(("false",), meant, Request())
     with pytest.raises(HostError, match="cannot run"):
         HelperDevice(("/no/such/sudo",), meant, Request())
-
-
-# --- faults on a real block device ----------------------------------------------------------------
-
-
-class Faulty:
-    """A loop device over a FUSE file with faults (tests/integration/faulty_stick.py)."""
-
-    def __init__(self, folder: Path, size: int) -> None:
-        self.control = folder / "control.json"
-        self.faults()
-        self.backing = folder / "backing"
-        with self.backing.open("wb") as file:
-            file.truncate(size)
-        mount = folder / "faulty"
-        mount.mkdir()
-        self._mount = mount
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.faulty_stick", self.backing, mount,
-             self.control]
-        )  # fmt: skip
-        while not (mount / "disk").exists():
-            assert self._process.poll() is None
-            time.sleep(0.02)
-        name = run("losetup", "-f", "--show", "--direct-io=on", mount / "disk").strip()
-        self.loop = Loop(path=Path(name), file=self.backing)
-
-    def faults(self, **faults: object) -> None:
-        self.control.write_text(json.dumps(faults))
-
-    def close(self) -> None:
-        run("losetup", "-d", str(self.loop.path))
-        run("umount", self._mount)
-        self._process.wait(60)
-
-
-@pytest.fixture
-def faulty(tmp_path: Path) -> Iterator[Faulty]:
-    with ExitStack() as stack:
-        found = Faulty(tmp_path, SIZE)
-        stack.callback(found.close)
-        yield found
-
-
-FAULTS = [
-    ({"write_error": 21 * MIB}, "does not take what is written at byte 22020096"),
-    ({"read_error": 21 * MIB}, "cannot be read: byte 22020096, partition 1, sources/file21.bin"),
-    ({"rotten": 21 * MIB + 4096}, "sources/file21.bin, is wrong in the same way each time"),
-    ({"forget_from": 20 * MIB}, "sources/file21.bin, is wrong in the same way"),
-    ({"real": 48 * MIB}, "has less than it says"),
-]
-
-
-@pytest.mark.parametrize(("faults", "says"), FAULTS, ids=lambda value: str(value)[:20])
-def test_faults_of_a_block_device(
-    faulty: Faulty, care: Care, faults: dict[str, int], says: str
-) -> None:
-    image = small_image(90 * MIB, until=88 * MIB)
-    here = machine(faulty.loop)
-    disk = disk_of(here, faulty.loop)
-    faulty.faults(**faults)
-    [result] = Job(here, replace(care, stamps=0)).write(image, (disk,), Request())
-    assert result.failure is not None
-    assert says in result.failure.message
-    assert unfinished(faulty.backing.read_bytes()[:512])
-
-
-def test_a_fake_is_found_by_the_probe(faulty: Faulty, care: Care) -> None:
-    here = machine(faulty.loop)
-    disk = disk_of(here, faulty.loop)
-    faulty.faults(real=32 * MIB)
-    with pytest.raises(GateError, match="at most 32 MiB are real"):
-        Job(here, care).write(small_image(), (disk,), Request())
 
 
 def test_a_raw_image_with_its_own_tables(tmp_path: Path, stick: Loop, care: Care) -> None:

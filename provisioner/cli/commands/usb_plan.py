@@ -21,11 +21,11 @@ from provisioner.cli.usb_making import (
     tell_raw,
 )
 from provisioner.cli.usb_options import (
+    SMALLEST,
     chosen_disks,
     described,
     is_windows,
     machine_here,
-    one_capacity,
     raw_stream,
     refuse_profile,
     request_of,
@@ -66,9 +66,11 @@ def run(arguments: argparse.Namespace, session: Session, machine: Machine | None
             prove_composed(session, image)
         return 0
     plan, reveal, masked = planned(arguments, session)
-    capacity = one_capacity(sizes)
+    capacity = min(sizes, default=None)
     stick = plan.stick(capacity=capacity, reveal=masked)
     tell(session, plan, stick)
+    if len(set(sizes)) > 1:
+        session.console.say(SMALLEST)
     for path, _ in plan.answers.tree.files() if plan.answers is not None else ():
         session.console.result(f"  + {path}")
     session.console.event("stick", members(plan, stick))

@@ -37,8 +37,8 @@ def run(arguments: argparse.Namespace, session: Session, machine: Machine | None
     from provisioner.cli.layout import amount
     from provisioner.usb.checks import probe_stick
     from provisioner.usb.gates import require_all
-    from provisioner.usb.job import fake
     from provisioner.usb.probe import Capacity
+    from provisioner.usb.wipe import fake
 
     machine = machine or machine_here()
     [disk] = chosen_disks(session, machine, [arguments.stick])

@@ -12,7 +12,7 @@ from provisioner.cli.usb_options import (
     machine_here,
     request_of,
     source_option,
-    stream_of,
+    stream_on,
     target_options,
 )
 
@@ -34,13 +34,13 @@ def run(arguments: argparse.Namespace, session: Session, machine: Machine | None
     """Reads both."""
     from provisioner.media.show import size_text
     from provisioner.usb.checks import verify_stick
-    from provisioner.usb.job import name_of
+    from provisioner.usb.devices import name_of
     from provisioner.usb.verify import told
 
     machine = machine or machine_here()
     [disk] = chosen_disks(session, machine, [arguments.to] if arguments.to else [])
     source = place(session, arguments.source)
-    stream = stream_of(session, arguments, source, [disk.size])
+    stream = stream_on(session, arguments, source, disk)
     request = request_of(arguments, needed=stream.size, reading=True)
     verified = verify_stick(machine, disk, stream, request, session.console.progress)
     session.console.event(

@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace, session: Session, machine: Machine | None
     # What no image could change is refused before an image is unpacked for minutes.
     for disk in disks:
         require_all(disk, request_of(arguments, sources=(source,)), machine.kernel())
-    stream = stream_of(session, arguments, source, [disk.size for disk in disks])
+    stream = stream_of(session, arguments, source, disks)
     request = request_of(arguments, needed=stream.size, sources=(source,))
     for disk in disks:
         require_all(disk, request, machine.kernel())

@@ -265,8 +265,8 @@ def _wraps_oddly(stage: Stage) -> None:
 
 
 def _probe(stage: Stage) -> object:
-    from provisioner.usb.job import fake
     from provisioner.usb.probe import Capacity
+    from provisioner.usb.wipe import fake
 
     [disk] = [disk for disk in stage.machine.disks() if disk.name == "sdc"]
     probed = probe_stick(stage.machine, disk, Request(), stage.care)
