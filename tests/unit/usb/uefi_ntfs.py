@@ -16,7 +16,7 @@ serial --unit=0
 terminal_output serial
 echo played by GRUB: reading NTFS
 search --no-floppy --set=root --file /sources/boot.wim
-echo found it on $root, $fs
+echo found it on $root
 chainloader /efi/boot/bootx64.efi
 boot
 """
