@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from provisioner.media.facts import MediaFacts
     from provisioner.profile.load import LoadedProfile
     from provisioner.secret import SecretSlot
-    from provisioner.usb.compose import StickStream
-    from provisioner.usb.compose_plan import StickPlan
+    from provisioner.usb.compose_plan import Stick, StickPlan
+    from provisioner.usb.raw import RawImage
     from provisioner.usb.stream import Stream
 
 
@@ -43,6 +43,19 @@ def stick_options(parser: argparse.ArgumentParser, *, boots: bool = True) -> Non
         default="gpt",
         help="partition table; mbr for firmware that does not start the other. Default: gpt",
     )
+    parser.add_argument(
+        "--layout",
+        choices=("fat32", "ntfs"),
+        default="fat32",
+        help="file system; ntfs for files that FAT32 cannot hold, started by --uefi-ntfs. "
+        "Default: fat32",
+    )
+    loader = parser.add_argument(
+        "--uefi-ntfs",
+        metavar="FILE",
+        help="your UEFI:NTFS image, which starts a stick with NTFS; none is shipped or fetched",
+    )
+    completes(loader, files(".img"))
     parser.add_argument(
         "--export-edition",
         metavar="N",
@@ -73,6 +86,7 @@ def planned(
     from provisioner.usb.compose_plan import Order, plan_stick
     from provisioner.usb.tables import Table
 
+    uefi_ntfs = _uefi_ntfs(arguments, session)
     facts = inspect(place(session, arguments.source))
     loaded = _profile(arguments, session, facts)
     export = None
@@ -86,6 +100,7 @@ def planned(
         export = export_edition(facts, edition, folder, progress=session.console.progress)
     order = Order(
         table=Table(arguments.table),
+        uefi_ntfs=uefi_ntfs,
         export=export,
         part_bytes=_part_bytes(arguments.part_size),
         epoch=session.epoch,
@@ -125,6 +140,27 @@ def _profile(
     return loaded
 
 
+def _uefi_ntfs(arguments: argparse.Namespace, session: Session) -> Path | None:
+    """The loader of a stick with NTFS; it is looked at before minutes are spent on anything."""
+    if arguments.layout != "ntfs":
+        if arguments.uefi_ntfs:
+            raise UsageError("--uefi-ntfs belongs to --layout ntfs", hint="give both, or neither")
+        return None
+    if not arguments.uefi_ntfs:
+        raise UsageError(
+            "firmware does not read NTFS, so --layout ntfs needs the loader that does: "
+            "--uefi-ntfs FILE",
+            hint="it is the file `uefi-ntfs.img` that comes with Rufus' source, of about 1 MiB; "
+            "none is shipped or fetched",
+        )
+    if arguments.part_size:
+        raise UsageError("NTFS holds files of any size; --part-size is for FAT32")
+    from provisioner.host.ntfs_making import require_ntfs_tools
+
+    require_ntfs_tools()
+    return place(session, arguments.uefi_ntfs)
+
+
 def _part_bytes(text: str | None) -> int | None:
     from provisioner.profile.units import Size
     from provisioner.profile.values import BadValue
@@ -144,7 +180,20 @@ def _no_secret(slot: SecretSlot) -> str:
     raise ProvisionerError(f"a slot for {slot.name} without a profile")
 
 
-def tell(session: Session, plan: StickPlan, stream: StickStream) -> None:
+def composed(session: Session, stick: Stick) -> Stream:
+    """The bytes of a stick. One with NTFS is made for that, which takes its time, and room in the
+    cache folder; all of it before a stick is touched."""
+    from provisioner.media.show import size_text
+    from provisioner.usb.compose_ntfs import NtfsStick
+
+    if not isinstance(stick, NtfsStick):
+        return stick
+    folder = session.environment.cache / "ntfs"
+    session.console.say(f"making the NTFS volume in {folder}: {size_text(stick.scratch)}")
+    return stick.made(folder, progress=session.console.progress)
+
+
+def tell(session: Session, plan: StickPlan, stick: Stick) -> None:
     """The lines about the stick, as results, and what is worth a warning."""
     from provisioner.media.show import Field, lines, shown, size_text
 
@@ -154,27 +203,67 @@ def tell(session: Session, plan: StickPlan, stream: StickStream) -> None:
         console.warn(shown(note))
     facts = plan.media.facts
     title, size = f"{facts.path.name}: {facts.label}", size_text(facts.fingerprint.size)
-    fields = [Field(label=name, texts=(shown(text),)) for name, text in plan.facts(stream)]
+    fields = [Field(label=name, texts=(shown(text),)) for name, text in plan.facts(stick)]
     for line in lines(shown(title), size, fields, width=console.width or 1000):
         console.result(line)
 
 
-def members(plan: StickPlan, stream: StickStream) -> dict[str, object]:
-    """The plan for programs."""
+def members(plan: StickPlan, stick: Stick, stream: Stream | None = None) -> dict[str, object]:
+    """The plan for programs. `used` is exact with the `stream`, and for FAT32 always."""
+    loader = plan.loader
     return {
         "source": str(plan.media.facts.path),
         "fingerprint": plan.media.facts.fingerprint.digest,
         "table": plan.form.table.value,
         "label": plan.form.label,
-        "size": stream.size,
-        "used": stream.used,
-        "cluster": stream.shape.cluster,
+        "layout": "fat32" if loader is None else "ntfs",
+        "uefi_ntfs": None
+        if loader is None
+        else {"file": str(loader.path), "sha256": loader.digest},
+        "size": stick.size,
+        "used": (stream or stick).used,
+        "cluster": stick.cluster,
         "install": plan.media.install,
         "parts": [part.size for part in plan.media.parts],
         "files": [str(path) for path, _ in plan.tree.files()],
-        "facts": dict(plan.facts(stream)),
+        "facts": dict(plan.facts(stick)),
         "notes": list(plan.notes),
     }
+
+
+def tell_raw(session: Session, image: RawImage) -> None:
+    """The lines about an image that is written as it is."""
+    from provisioner.media.show import Field, lines, shown, size_text
+
+    fields = [Field(label=name, texts=(shown(text),)) for name, text in _raw_facts(image) if text]
+    console, size = session.console, size_text(image.path.stat().st_size)
+    for line in lines(shown(image.path.name), size, fields, width=console.width or 1000):
+        console.result(line)
+
+
+def raw_members(image: RawImage) -> dict[str, object]:
+    """The same for programs."""
+    return {
+        "source": str(image.path),
+        "layout": "as it is",
+        "size": image.size,
+        "used": image.used,
+        "partitions": list(image.partitions),
+        "facts": dict(_raw_facts(image)),
+    }
+
+
+def _raw_facts(image: RawImage) -> Iterator[tuple[str, str]]:
+    from provisioner.media.show import size_text
+    from provisioner.usb.raw_packed import packing
+
+    packed = packing(image.path)
+    unpacked = f", unpacked from {packed}" if packed is not None else ""
+    yield "will become", f"as it is{unpacked}: {size_text(image.size)}"
+    ranges = len(image.bmap.ranges) if image.bmap is not None else 0
+    mapped = f"{size_text(image.used)}, in {ranges:,} ranges" if image.bmap is not None else ""
+    yield "block map", mapped
+    yield "partitions", ", ".join(image.partitions) or "none; is it meant for a stick?"
 
 
 def prove(session: Session, stick: Path) -> None:

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from provisioner.usb.gates import Request
     from provisioner.usb.job import Care
     from provisioner.usb.machine import Machine
+    from provisioner.usb.raw import RawImage
     from provisioner.usb.stream import Stream
 
+SMALLEST = "the partition is as large as the smallest stick allows, on all"
 IMAGES = (".iso", ".img", ".raw", ".wic", ".xz", ".gz", ".zst", ".bz2")
 
 
@@ -37,7 +39,9 @@ def stick_names(prefix: str, **_: Any) -> Iterator[str]:
 def source_option(parser: argparse.ArgumentParser) -> None:
     """SOURCE and its block map."""
     source = parser.add_argument(
-        "source", metavar="SOURCE", help="an image: raw, or packed as .xz, .gz, .bz2 or .zst"
+        "source",
+        metavar="SOURCE",
+        help="a Windows installation disc, or an image: raw, or packed as .xz, .gz, .bz2 or .zst",
     )
     completes(source, files(*IMAGES))
     bmap = parser.add_argument(
@@ -184,7 +188,7 @@ def partition_words(part: Any) -> str:
 
 def raw_stream(
     session: Session, arguments: argparse.Namespace, source: Path, limit: int | None
-) -> Stream:
+) -> RawImage:
     """An image as it is, looked at from end to end where that is needed to know it."""
     from provisioner.usb.raw import open_raw
     from provisioner.usb.raw_bmap import beside, read_map
@@ -205,19 +209,29 @@ def stream_of(
     (`provisioner.usb.resized` does the rest), any other image is taken as it is."""
     sizes = [disk.size for disk in disks]
     if not is_windows(source):
-        if arguments.profile:
-            raise UsageError(
-                f"{source.name} is no Windows disc, and only those take the answers of a profile"
-            )
+        refuse_profile(arguments, source)
         return raw_stream(session, arguments, source, min(sizes))
-    from provisioner.cli.usb_making import planned, tell
+    from provisioner.cli.usb_making import composed, planned, tell
 
     plan, reveal, _ = planned(arguments, session)
-    stream = plan.stream(capacity=min(sizes), reveal=reveal)
-    tell(session, plan, stream)
+    stick = plan.stick(capacity=min(sizes), reveal=reveal)
+    tell(session, plan, stick)
     if max(sizes) > min(sizes):
-        session.console.say("the partition is as large as the smallest stick allows, on all")
-    return stream
+        session.console.say(SMALLEST)
+    return composed(session, stick)
+
+
+def refuse_profile(arguments: argparse.Namespace, source: Path) -> None:
+    """UsageError where what is for Windows discs was asked for another image."""
+    if arguments.profile:
+        raise UsageError(
+            f"{source.name} is no Windows disc, and only those take the answers of a profile"
+        )
+    if arguments.layout != "fat32" or arguments.export_edition or arguments.part_size:
+        raise UsageError(
+            f"{source.name} is no Windows disc: it is written as it is",
+            hint="leave out --layout, --export-edition and --part-size",
+        )
 
 
 def stream_on(session: Session, arguments: argparse.Namespace, source: Path, disk: Disk) -> Stream:

@@ -10,7 +10,7 @@ import hashlib
 import re
 import uuid
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from provisioner.errors import FailedError, MediaError, ProfileError, RefusedError
@@ -21,7 +21,7 @@ from provisioner.tree import File, HostFile, Slice, Tree
 from provisioner.usb import fat32, tables
 from provisioner.usb.fat32 import Node
 from provisioner.usb.stream import Block, Place
-from provisioner.usb.tables import Ids, Span, Table
+from provisioner.usb.tables import Layout, Partition, Span, Table
 
 BLOCK = 4 << 20
 _LONG = 256 << 10
@@ -83,15 +83,31 @@ class StickStream:
         nodes = _nodes(tree, self._payloads, form.epoch)
         self.size, shape = _fit(nodes, capacity, form.table)
         self._span = tables.partition_span(self.size)
-        self._ids, serial = _ids(tree, self._payloads, form, self._span.length)
+        ids = derived_ids(tree, self._payloads, form, self._span.length)
+        self._layout = Layout(
+            table=form.table,
+            size=self.size,
+            id=ids.disk,
+            signature=ids.signature,
+            partitions=(Partition(span=self._span, name=form.label, id=ids.partition),),
+        )
         self._volume = fat32.Volume(
-            nodes, shape, label=form.label, serial=serial, hidden=self._span.offset
+            nodes,
+            shape,
+            label=form.label,
+            serial=ids.volume & 0xFFFFFFFF,
+            hidden=self._span.offset,
         )
         self.shape = shape
         self._regions = tuple(self._lay_out())
         self._offsets = [region.offset for region in self._regions]
         self.used = sum(region.length for region in self._regions)
-        self._sources = {path: _status(path) for path in _sources(tree)}
+        self._sources = Sources(tree)
+
+    @property
+    def cluster(self) -> int:
+        """The cluster size of the volume, in bytes."""
+        return self.shape.cluster
 
     @property
     def partition(self) -> Span:
@@ -100,7 +116,7 @@ class StickStream:
 
     def blocks(self) -> Iterator[tuple[int, bytes | memoryview]]:
         """See `Stream.blocks`. Long pieces of files go through as they were read."""
-        self._unchanged()
+        self._sources.require_unchanged()
         gathered = bytearray()
         start = 0
         for offset, data in self._pieces():
@@ -119,7 +135,7 @@ class StickStream:
             gathered += data
         if gathered:
             yield start, bytes(gathered)
-        self._unchanged()
+        self._sources.require_unchanged()
 
     def place(self, offset: int) -> Place:
         """What lies at an offset."""
@@ -137,12 +153,7 @@ class StickStream:
 
     def ends(self, size: int) -> tuple[Block, ...]:
         """Partition tables that count a stick of `size` bytes, with the same partition."""
-        form, span, ids = self._form, self._span, self._ids
-        size = size // tables.SECTOR * tables.SECTOR
-        return (
-            (0, tables.head(form.table, size, ids, name=form.label, span=span)),
-            (size - tables.TAIL, tables.tail(form.table, size, ids, name=form.label, span=span)),
-        )
+        return tables.ends(self._layout, size)
 
     def _lay_out(self) -> Iterator[_Region]:
         volume, base = self._volume, self._span.offset
@@ -167,8 +178,8 @@ class StickStream:
 
     def _pieces(self) -> Iterator[tuple[int, bytes]]:
         """Pieces of any length, ascending; together exactly the regions."""
-        form, base = self._form, self._span.offset
-        yield 0, tables.head(form.table, self.size, self._ids, name=form.label)
+        base = self._span.offset
+        yield 0, tables.head(self._layout)
         boot = self._volume.boot_region()
         yield base, boot
         at = base + len(boot)
@@ -183,10 +194,7 @@ class StickStream:
             if region.payload is None:
                 continue
             yield from self._content(region, region.payload)
-        yield (
-            self.size - tables.TAIL,
-            tables.tail(form.table, self.size, self._ids, name=form.label),
-        )
+        yield self.size - tables.TAIL, tables.tail(self._layout)
 
     def _content(self, region: _Region, payload: Payload) -> Iterator[tuple[int, bytes]]:
         at = region.offset
@@ -196,14 +204,6 @@ class StickStream:
         end = region.offset + region.length
         if at < end:
             yield at, bytes(end - at)
-
-    def _unchanged(self) -> None:
-        for path, planned in self._sources.items():
-            if _status(path) != planned:
-                raise FailedError(
-                    f"{path} changed since the stick was planned",
-                    hint="do not change it meanwhile; try again",
-                )
 
 
 def label_from(text: str) -> str:
@@ -226,14 +226,14 @@ def _check(tree: Tree) -> None:
 
 def _nodes(tree: Tree, payloads: Sequence[Payload], epoch: int) -> list[Node]:
     lengths = {str(payload.path): payload.length for payload in payloads}
-    dates = {str(path): getattr(entry, "modified", None) for path, entry in tree.items()}
+    modified = dates_of(tree, epoch)
     folders = folders_of(tree)
     return [
         Node(
             path=path,
             directory=path not in lengths,
             size=lengths.get(path, 0),
-            modified=epoch if (date := dates.get(path)) is None else date,
+            modified=modified(path),
         )
         for path in [*folders, *lengths]
     ]
@@ -256,11 +256,7 @@ def _fit(nodes: Sequence[Node], capacity: int | None, table: Table) -> tuple[int
     else:
         capacity = capacity // tables.SECTOR * tables.SECTOR
     partition = tables.partition_span(capacity).length
-    if table is Table.MBR and capacity > tables.MBR_LIMIT:
-        raise RefusedError(
-            f"an MBR reaches 2 TiB far, and the stick has {capacity:,} bytes",
-            hint="take --table gpt",
-        )
+    require_reach(table, capacity)
     shape = fat32.fitting(min(partition, tables.MBR_LIMIT - tables.ALIGNMENT), needed)
     if shape is None:
         least = min(
@@ -274,7 +270,19 @@ def _fit(nodes: Sequence[Node], capacity: int | None, table: Table) -> tuple[int
     return capacity, shape
 
 
-def _ids(tree: Tree, payloads: Sequence[Payload], form: Form, length: int) -> tuple[Ids, int]:
+@frozen
+class Ids:
+    """What would otherwise be random. `signature` is an MBR's, of 32 bits; `volume` a file
+    system's, of 64, of which FAT takes the lower ones."""
+
+    disk: uuid.UUID
+    partition: uuid.UUID
+    second: uuid.UUID
+    signature: int
+    volume: int
+
+
+def derived_ids(tree: Tree, payloads: Sequence[Payload], form: Form, length: int) -> Ids:
     """Ids from what is on the stick, never from chance (facts iso-usb §5).
 
     Taken over names, lengths and dates, and not over content, which may hold secrets; and over the
@@ -286,23 +294,54 @@ def _ids(tree: Tree, payloads: Sequence[Payload], form: Form, length: int) -> tu
         date = entry.modified if isinstance(entry, File) else None
         sha.update(f"{path}\0{lengths.get(str(path))}\0{date}\0".encode())
     digest = sha.digest()
-    return (
-        Ids(
-            disk=uuid.UUID(bytes=digest[:16], version=4),
-            partition=uuid.UUID(bytes=digest[16:], version=4),
-            signature=int.from_bytes(digest[4:8], "little") | 1,
-        ),
-        int.from_bytes(digest[8:12], "little"),
+    return Ids(
+        disk=uuid.UUID(bytes=digest[:16], version=4),
+        partition=uuid.UUID(bytes=digest[16:], version=4),
+        second=uuid.UUID(bytes=hashlib.sha256(digest).digest()[:16], version=4),
+        signature=int.from_bytes(digest[4:8], "little") | 1,
+        volume=int.from_bytes(digest[8:16], "little"),
     )
 
 
-def _sources(tree: Tree) -> set[Path]:
-    return {
-        part.image if isinstance(part, Slice) else part.path
-        for _, file in tree.files()
-        for part in file.content
-        if isinstance(part, Slice | HostFile)
-    }
+def require_reach(table: Table, size: int) -> None:
+    """RefusedError for an MBR on a stick that is too large for it."""
+    if table is Table.MBR and size > tables.MBR_LIMIT:
+        raise RefusedError(
+            f"an MBR reaches 2 TiB far, and the stick has {size:,} bytes",
+            hint="take --table gpt",
+        )
+
+
+def dates_of(tree: Tree, epoch: int) -> Callable[[str], int]:
+    """The date of every path, in seconds since 1970: `epoch` for what has none of its own."""
+    dates = {str(path): getattr(entry, "modified", None) for path, entry in tree.items()}
+
+    def modified(path: str) -> int:
+        return epoch if (date := dates.get(path)) is None else date
+
+    return modified
+
+
+class Sources:
+    """The files of this host that a tree takes its content from, as they were when it was made."""
+
+    def __init__(self, tree: Tree) -> None:
+        paths = {
+            part.image if isinstance(part, Slice) else part.path
+            for _, file in tree.files()
+            for part in file.content
+            if isinstance(part, Slice | HostFile)
+        }
+        self._planned = {path: _status(path) for path in paths}
+
+    def require_unchanged(self) -> None:
+        """FailedError where one is another now."""
+        for path, planned in self._planned.items():
+            if _status(path) != planned:
+                raise FailedError(
+                    f"{path} changed since the stick was planned",
+                    hint="do not change it meanwhile; try again",
+                )
 
 
 def _status(path: Path) -> tuple[int, int]:

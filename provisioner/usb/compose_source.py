@@ -22,6 +22,8 @@ from provisioner.usb.fat32 import LARGEST_FILE
 from provisioner.usb.fat32_names import EARLIEST
 from provisioner.usb.split import PART_BYTES, Part, part_name, split
 
+NTFS = "--layout ntfs --uefi-ntfs FILE, with a UEFI:NTFS image of yours,"
+"""The way out for what FAT32 cannot hold, as hints begin with it."""
 _LOADER = re.compile(r"efi/boot/boot(x64|aa64|ia32)\.efi", re.IGNORECASE)
 _INSTALL = re.compile(r"sources/install\d*\.(wim|esd|swm)", re.IGNORECASE)
 
@@ -51,11 +53,16 @@ class WindowsMedia:
 
 
 def windows_media(
-    facts: MediaFacts, *, export: Export | None = None, part_bytes: int | None = None
+    facts: MediaFacts,
+    *,
+    export: Export | None = None,
+    part_bytes: int | None = None,
+    ntfs: bool = False,
 ) -> WindowsMedia:
     """The files of a Windows disc as they will lie on the stick.
 
-    `part_bytes` splits an install.wim that is larger; without it only one that FAT32 cannot hold.
+    `part_bytes` splits an install.wim that is larger; without it only one that FAT32 cannot hold,
+    and on `ntfs`, which holds files of any size, none.
     Raises MediaError for what no stick can be made of, with the choices there are.
     """
     name = facts.path.name
@@ -64,7 +71,7 @@ def windows_media(
             f"{name} is no Windows installation disc ({facts.kind})",
             hint="other images are written to a stick as they are, not composed",
         )
-    if not any(_LOADER.fullmatch(path) for path in facts.files):
+    if not loaders(facts):
         raise MediaError(
             f"{name} has no loader for UEFI (efi/boot/bootx64.efi), so a stick made of it would "
             "start no PC",
@@ -86,7 +93,7 @@ def windows_media(
             words = f"image {export.index} of {len(facts.editions)} alone"
         size = _length(entries.get(install)) if install is not None else 0
         most = LARGEST_FILE if part_bytes is None else min(part_bytes, LARGEST_FILE)
-        if install is not None and size > most:
+        if not ntfs and install is not None and size > most:
             parts = _parts(window, facts, entries, install, export, part_bytes or PART_BYTES)
             old = entries.pop(install)
             dated = old.modified if isinstance(old, File) else None
@@ -94,15 +101,21 @@ def windows_media(
                 entries[part_name(install, number)] = replace(part.file, modified=dated)
             words = f"{words}, split in {len(parts)}" if export else f"split in {len(parts)}"
     for path, entry in entries.items():
-        if _length(entry) > LARGEST_FILE:
+        if _length(entry) > LARGEST_FILE and not ntfs:
             raise MediaError(
                 f"{path} on {name} has {_length(entry):,} bytes; a file on a FAT32 stick is "
                 "smaller than 4 GiB, and only an install.wim can be split",
-                hint="make a disc without it: provisioner iso remaster --remove",
+                hint=f"{NTFS} holds it; or make a disc without it: provisioner iso remaster "
+                "--remove",
             )
     return WindowsMedia(
         facts=facts, tree=Tree(entries.items()), install=words, parts=parts, notes=_notes(facts)
     )
+
+
+def loaders(facts: MediaFacts) -> tuple[str, ...]:
+    """The paths of the loaders that firmware starts from removable media."""
+    return tuple(path for path in facts.files if _LOADER.fullmatch(path))
 
 
 def laid_over(media: Tree, added: Tree) -> tuple[Tree, tuple[str, ...]]:
@@ -197,8 +210,8 @@ def solid(facts: MediaFacts, install: str, size: int) -> MediaError:
     return MediaError(
         f"{install} on {facts.path.name} has {size:,} bytes and is solid: FAT32 holds less than "
         "4 GiB in a file, and what is solid cannot be split",
-        hint="--export-edition N takes one edition out of it, recompressed so that it can be "
-        f"split; it holds {listed(facts.editions)}",
+        hint=f"{NTFS} holds it as it is; or --export-edition N takes one edition out of it, "
+        f"recompressed so that it can be split; it holds {listed(facts.editions)}",
     )
 
 

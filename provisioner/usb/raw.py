@@ -56,6 +56,11 @@ class RawImage:
         """What is written."""
         return sum(_sectors(one.length) for one in self._ranges())
 
+    @property
+    def partitions(self) -> tuple[str, ...]:
+        """`partition 1 (EFI)`, as far as the image has a table that is at hand."""
+        return tuple(dict.fromkeys(run.partition for run in self.runs))
+
     def blocks(self) -> Iterator[tuple[int, bytes | memoryview]]:
         """FailedError where the image is damaged, shorter than before, or not what its map says."""
         with unpacked(self.path) as file:

@@ -1,4 +1,4 @@
-"""Partition tables of a stick with one partition: GPT (UEFI 2.10 §5.3) and MBR, as bytes.
+"""Partition tables of a stick: GPT (UEFI 2.10 §5.3) and MBR, as bytes.
 
 Pure: sizes and ids come in, sectors come out. Sectors have 512 bytes.
 """
@@ -8,9 +8,12 @@ from __future__ import annotations
 import struct
 import uuid
 import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 from provisioner.frozen import frozen
+from provisioner.usb.stream import Block
 
 SECTOR = 512
 ALIGNMENT = 1 << 20
@@ -20,7 +23,11 @@ TAIL = 1 << 20
 BASIC_DATA = uuid.UUID("ebd0a0a2-b9e5-4433-87c0-68b6b72699c7")
 """Never an EFI system partition: Setup fails at "Copying files" when it sees a second one
 (facts iso-usb §1.2)."""
-MBR_FAT32 = 0x0C
+NO_LETTER = 1 << 63
+"""GPT attribute of a basic data partition that Windows shall give no drive letter."""
+MBR_FAT32, MBR_NTFS = 0x0C, 0x07
+MBR_EFI = 0xEF
+"""For what only firmware needs; Windows shows no such partition of an MBR."""
 MBR_PROTECTIVE = 0xEE
 MBR_LIMIT = (1 << 32) * SECTOR
 _ENTRIES, _ENTRY_BYTES = 128, 128
@@ -46,13 +53,28 @@ class Span:
 
 
 @frozen
-class Ids:
-    """What would otherwise be random."""
+class Partition:
+    """One row of the table: `id` and `attributes` are a GPT's, `kind` is an MBR's type."""
 
-    disk: uuid.UUID
-    partition: uuid.UUID
+    span: Span
+    name: str
+    id: uuid.UUID
+    kind: int = MBR_FAT32
+    attributes: int = 0
+
+
+@frozen
+class Layout:
+    """The table of a stick of `size` bytes; the first partition of an MBR is the active one.
+
+    `id` and the 32-bit `signature` are what would otherwise be random.
+    """
+
+    table: Table
+    size: int
+    id: uuid.UUID
     signature: int
-    """The 32-bit disk signature of an MBR."""
+    partitions: tuple[Partition, ...]
 
 
 def partition_span(size: int) -> Span:
@@ -65,63 +87,78 @@ def stick_size(partition: int) -> int:
     return ALIGNMENT + -(-partition // ALIGNMENT) * ALIGNMENT + TAIL
 
 
-def head(table: Table, size: int, ids: Ids, *, name: str, span: Span | None = None) -> bytes:
-    """Everything in front of the partition, 1 MiB. `name` is the partition's, in GPT; `span` where
-    it lies if it is smaller than it could be."""
-    span = span or partition_span(size)
-    sectors = _mbr(table, size, span, ids)
-    if table is Table.GPT:
-        array = _array(span, ids, name)
-        sectors += _gpt_header(size, array, ids, backup=False) + array
+def head(layout: Layout) -> bytes:
+    """Everything in front of the first partition, 1 MiB."""
+    sectors = _mbr(layout)
+    if layout.table is Table.GPT:
+        array = _array(layout.partitions)
+        sectors += _gpt_header(layout, array, backup=False) + array
     return sectors.ljust(ALIGNMENT, b"\0")
 
 
-def tail(table: Table, size: int, ids: Ids, *, name: str, span: Span | None = None) -> bytes:
-    """The last MiB, with the backup of a GPT; the rest as for `head`."""
-    if table is Table.MBR:
+def tail(layout: Layout) -> bytes:
+    """The last MiB, with the backup of a GPT."""
+    if layout.table is Table.MBR:
         return bytes(TAIL)
-    array = _array(span or partition_span(size), ids, name)
-    return (array + _gpt_header(size, array, ids, backup=True)).rjust(TAIL, b"\0")
+    array = _array(layout.partitions)
+    return (array + _gpt_header(layout, array, backup=True)).rjust(TAIL, b"\0")
 
 
-def _mbr(table: Table, size: int, span: Span, ids: Ids) -> bytes:
-    if table is Table.GPT:
+def ends(layout: Layout, size: int) -> tuple[Block, ...]:
+    """Both for the same partitions on a stick of `size` bytes."""
+    other = replace(layout, size=size // SECTOR * SECTOR)
+    return (0, head(other)), (other.size - TAIL, tail(other))
+
+
+def _mbr(layout: Layout) -> bytes:
+    if layout.table is Table.GPT:
         # The protective entry covers the whole disk, or as much of it as 32 bits can say.
-        count = min(size // SECTOR - 1, 0xFFFFFFFF)
-        entry = struct.pack("<B3sB3sII", 0, b"\0\2\0", MBR_PROTECTIVE, _BEYOND, 1, count)
+        count = min(layout.size // SECTOR - 1, 0xFFFFFFFF)
+        entries = struct.pack("<B3sB3sII", 0, b"\0\2\0", MBR_PROTECTIVE, _BEYOND, 1, count)
         signature = 0
     else:
-        first, count = span.offset // SECTOR, span.length // SECTOR
-        entry = struct.pack("<B3sB3sII", 0x80, _BEYOND, MBR_FAT32, _BEYOND, first, count)
-        signature = ids.signature
+        entries = b"".join(
+            struct.pack(
+                "<B3sB3sII",
+                0 if number else 0x80,
+                _BEYOND,
+                partition.kind,
+                _BEYOND,
+                partition.span.offset // SECTOR,
+                partition.span.length // SECTOR,
+            )
+            for number, partition in enumerate(layout.partitions)
+        )
+        signature = layout.signature
     # The code only hands on to the next boot device (INT 18h): firmware without UEFI is told
     # nothing by us, and does not hang either.
     code = b"\xcd\x18\xf4\xeb\xfd"
     return (
         code.ljust(440, b"\0")
         + struct.pack("<IH", signature, 0)
-        + entry.ljust(64, b"\0")
+        + entries.ljust(64, b"\0")
         + b"\x55\xaa"
     )
 
 
-def _array(span: Span, ids: Ids, name: str) -> bytes:
-    first = span.offset // SECTOR
-    last = (span.offset + span.length) // SECTOR - 1
-    entry = struct.pack(
-        "<16s16sQQQ72s",
-        BASIC_DATA.bytes_le,
-        ids.partition.bytes_le,
-        first,
-        last,
-        0,
-        name[:36].encode("utf-16-le"),
-    )
-    return entry.ljust(_ENTRIES * _ENTRY_BYTES, b"\0")
+def _array(partitions: Sequence[Partition]) -> bytes:
+    rows = [
+        struct.pack(
+            "<16s16sQQQ72s",
+            BASIC_DATA.bytes_le,
+            partition.id.bytes_le,
+            partition.span.offset // SECTOR,
+            (partition.span.offset + partition.span.length) // SECTOR - 1,
+            partition.attributes,
+            partition.name[:36].encode("utf-16-le"),
+        )
+        for partition in partitions
+    ]
+    return b"".join(rows).ljust(_ENTRIES * _ENTRY_BYTES, b"\0")
 
 
-def _gpt_header(size: int, array: bytes, ids: Ids, *, backup: bool) -> bytes:
-    end = size // SECTOR - 1
+def _gpt_header(layout: Layout, array: bytes, *, backup: bool) -> bytes:
+    end = layout.size // SECTOR - 1
     here, other = (end, 1) if backup else (1, end)
     table = end - _ARRAY_SECTORS if backup else 2
     fields = struct.pack(
@@ -135,7 +172,7 @@ def _gpt_header(size: int, array: bytes, ids: Ids, *, backup: bool) -> bytes:
         other,
         _FIRST_USABLE,
         end - _ARRAY_SECTORS - 1,
-        ids.disk.bytes_le,
+        layout.id.bytes_le,
         table,
         _ENTRIES,
         _ENTRY_BYTES,

@@ -17,6 +17,7 @@ from provisioner.errors import FailedError
 from provisioner.usb.boot_test import boot_test
 from tests.standin.build import Media
 from tests.standin.qemu import machine
+from tests.unit.usb.uefi_ntfs import grub, uefi_ntfs
 from tests.unit.usb.windows_pe import FakeDisk, WindowsPE
 
 PASSWORD = "Geheim-1234"
@@ -119,6 +120,23 @@ def test_a_stick_that_does_not_start(desk: Desk, damage: str) -> None:
         )
     with pytest.raises(FailedError, match=r"does not start under OVMF|started nothing within"):
         boot_test(image, kvm=False, within=60)
+
+
+@pytest.mark.boot
+@pytest.mark.soak
+@pytest.mark.parametrize("table", ["gpt", "mbr"])
+def test_ntfs_is_started_by_the_second_partition(desk: Desk, table: str) -> None:
+    """GRUB plays UEFI:NTFS: the firmware starts it from the last partition, and with its own driver
+    it starts from the NTFS volume what is there for UEFI; that finds kernel and ramdisk in it.
+    There the stand-in ends: its Linux, unlike Windows PE, has no NTFS."""
+    uefi_ntfs(desk.folder / "loader.img", grub(desk.folder))
+    image = desk.image("--table", table, "--layout", "ntfs", "--uefi-ntfs", "loader.img")
+    with machine(discs=[], stick=image) as running:
+        running.wait_for("played by GRUB: reading NTFS")
+        number = "gpt1" if table == "gpt" else "msdos1"
+        running.wait_for(f"found it on hd0,{number}")
+        running.wait_for("stand-in for Windows Setup: loading")
+        running.wait_for("stand-in for Windows Setup: started after")
 
 
 @pytest.mark.boot

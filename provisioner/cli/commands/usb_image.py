@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from provisioner.cli.completion import completes, files
 from provisioner.cli.iso_options import output, place, refuse_existing
-from provisioner.cli.usb_making import members, planned, prove, source, stick_options, tell
+from provisioner.cli.usb_making import (
+    composed,
+    members,
+    planned,
+    prove,
+    source,
+    stick_options,
+    tell,
+)
 
 if TYPE_CHECKING:
     from provisioner.cli.session import Session
@@ -35,8 +43,9 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     refuse_existing(destination, force=arguments.force)
     refuse_source(destination, place(session, arguments.source))
     plan, reveal, _ = planned(arguments, session)
-    stream = plan.stream(reveal=reveal)
-    tell(session, plan, stream)
+    stick = plan.stick(reveal=reveal)
+    tell(session, plan, stick)
+    stream = composed(session, stick)
     write_image(
         stream,
         destination,
@@ -45,5 +54,5 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         proof=lambda path: prove(session, path) if arguments.boot_test else None,
     )
     session.console.result(str(destination))
-    session.console.event("image", {"file": str(destination), **members(plan, stream)})
+    session.console.event("image", {"file": str(destination), **members(plan, stick, stream)})
     return 0

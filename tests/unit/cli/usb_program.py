@@ -1,7 +1,7 @@
 """`provisioner usb ...` on a machine with sticks in memory: `usb_program SCENE ARGUMENT...`.
 
 SCENE is JSON: `faults` of the first stick, `disk` what sysfs says of it, `dump`: where its bytes
-go at the end.
+go at the end; `bytes`: how many both have.
 """
 
 from __future__ import annotations
@@ -28,18 +28,19 @@ SIZE = 80 * MIB
 
 def scene_of(scene: dict[str, object]) -> tuple[FakeMachine, FakeStick]:
     """Two sticks, the first as described."""
-    first, second = FakeStick(SIZE, seed=1), FakeStick(SIZE, seed=2)
+    real = int(scene.get("bytes", SIZE))  # type: ignore[call-overload]
+    first, second = FakeStick(real, seed=1), FakeStick(real, seed=2)
     for name, value in dict(scene.get("faults", {})).items():  # type: ignore[call-overload]
         setattr(first.faults, name, value)
     changes = dict(scene.get("disk", {}))  # type: ignore[call-overload]
     if "mounted" in changes:
         where = changes.pop("mounted")
         changes["uses"] = (Use(kind=UseKind.MOUNT, chain=("sdc", "sdc1"), where=where),)
-    size = changes.pop("size", SIZE)
+    size = changes.pop("size", real)
     if "transport" in changes:
         changes["transport"] = Transport(changes["transport"])
     other = stick_disk(
-        SIZE, name="sdd", node="/dev/sdd", number="8:48", serial="20060413AA", diskseq=8,
+        real, name="sdd", node="/dev/sdd", number="8:48", serial="20060413AA", diskseq=8,
         vendor="Kingston", model="DataTraveler", ids=("usb-Kingston_DataTraveler_20060413AA",),
         partitions=(),
     )  # fmt: skip
@@ -75,7 +76,7 @@ def main() -> int:
         return run(sys.argv[2:], machine)
     finally:
         if "dump" in scene:
-            Path(scene["dump"]).write_bytes(stick.peek(0, SIZE))
+            Path(scene["dump"]).write_bytes(stick.peek(0, stick.size))
 
 
 if __name__ == "__main__":
