@@ -392,9 +392,9 @@ def _knock(world: World) -> None:
 
 def places(loaded: LoadedProfile) -> Callable[[str], Place | None]:
     """Looks up places by dotted path: `machine.disks[0].bus`."""
+    from provisioner.profile.places import path_of
 
     def find(path: str) -> Place | None:
-        keys = re.findall(r"[^.\[\]]+", path)
-        return loaded.places.value(*(int(key) if key.isdigit() else key for key in keys))
+        return loaded.places.value(*path_of(path))
 
     return find

@@ -39,6 +39,29 @@ class LoadedProfile:
     """Where each value was written."""
 
 
+class FaultyProfile(ProfileError):
+    """A profile with errors, and what is left without them, for what can be said of that."""
+
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        *,
+        rest: LoadedProfile | None = None,
+        unread: frozenset[fields.Path] = frozenset(),
+    ) -> None:
+        super().__init__(problems)
+        self.rest = rest
+        """Without its faulty keys; None where so much is wrong that nothing can be said."""
+        self.unread = unread
+        """The keys that were taken out: what is said about these, or below them, means nothing."""
+
+
+@frozen
+class _Rest:
+    profile: Profile
+    unread: frozenset[fields.Path] = frozenset()
+
+
 def load_profile(
     source: str | Path,
     *,
@@ -67,7 +90,7 @@ def load_profile(
     folders |= dict.fromkeys(options, cwd)
     places = places_of(root)
     data = _settled(root, (Form(Profile),), folders=folders, home=home)
-    profile, findings = _checked(data)
+    findings, rest = _checked(data)
     # With a file unread, what it would have supplied is not missing.
     ignored = () if layers.complete else ("profile.missing-key", "windows.no-account")
     problems = forgive(
@@ -80,14 +103,17 @@ def load_profile(
             files=(*folders,),
         )
     )
-    if profile is None or any(problem.severity is Severity.ERROR for problem in problems):
-        raise ProfileError(problems)
-    return LoadedProfile(
-        profile=profile,
+    if rest is None:
+        raise FaultyProfile(problems)
+    loaded = LoadedProfile(
+        profile=rest.profile,
         problems=problems,
         files=tuple(layer.path for layer in layers.stack),
         places=places,
     )
+    if rest.unread or any(problem.severity is Severity.ERROR for problem in problems):
+        raise FaultyProfile(problems, rest=loaded if layers.complete else None, unread=rest.unread)
+    return loaded
 
 
 def _fitting(defaults: Sequence[Layer], profile: Node) -> tuple[Layer, ...]:
@@ -166,36 +192,38 @@ def _settled(node: Node, forms: Forms, *, folders: Mapping[str, Path], home: Pat
     return visit(node, forms)
 
 
-def _checked(data: dict[str, Any]) -> tuple[Profile | None, tuple[Finding, ...]]:
-    """The profile, and everything wrong with it.
+def _checked(data: dict[str, Any]) -> tuple[tuple[Finding, ...], _Rest | None]:
+    """Everything that is wrong, and the profile without that.
 
     The rules across keys also run beside errors in single keys: on the profile without those keys.
     """
+    found: tuple[Finding, ...] = ()
     try:
-        profile = _validated(data)
+        rest: _Rest | None = _Rest(profile=_validated(data))
     except ValidationError as err:
         from provisioner.profile import messages
 
         found = tuple(messages.findings(err, data, Profile))
-        unread = messages.faulty_paths(err, data)
-        return None, (*found, *_rules_on_the_rest(data, unread))
-    return profile, tuple(rules.check(profile))
+        rest = _without_faults(data, messages.faulty_paths(err, data))
+    if rest is not None:
+        found += tuple(rules.check(rest.profile, unread=rest.unread))
+    return found, rest
 
 
-def _rules_on_the_rest(data: Any, unread: frozenset[fields.Path]) -> tuple[Finding, ...]:
-    """What the rules say without the faulty keys; without their mappings where they are needed."""
+def _without_faults(data: Any, unread: frozenset[fields.Path]) -> _Rest | None:
+    """The profile without the faulty keys; without their mappings where they are needed."""
     from provisioner.profile import messages
 
     while () not in unread:
         rest = _without(data, unread)
         try:
-            return tuple(rules.check(_validated(rest), unread=unread))
+            return _Rest(profile=_validated(rest), unread=unread)
         except ValidationError as err:
             more = {_parent(path) for path in messages.faulty_paths(err, rest)}
         if more <= unread:
             break
         unread |= more
-    return ()
+    return None
 
 
 def _parent(path: fields.Path) -> fields.Path:

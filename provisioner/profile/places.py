@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from provisioner.errors import Place, Problem, Severity
@@ -23,6 +24,11 @@ class Finding:
     hint: str | None = None
     on_key: bool = False
     """Point to the key and not to what stands behind it."""
+
+
+def path_of(dotted: str) -> Path:
+    """The keys of `machine.disks[0].bus`."""
+    return tuple(int(key) if key.isdigit() else key for key in re.findall(r"[^.\[\]]+", dotted))
 
 
 @frozen

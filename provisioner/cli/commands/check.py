@@ -13,10 +13,10 @@ from provisioner.cli.completion import completes
 from provisioner.cli.options import connect_option, profile_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from provisioner.cli.session import Session
-    from provisioner.errors import Problem
+    from provisioner.errors import Problem, ProfileError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,10 +55,9 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     try:
         loaded = session.load(arguments)
     except ProfileError as err:
-        session.console.problems(err.problems)
-        session.console.say(
-            f"{count_line(err.problems)}; nothing was written.{_more(err.problems)}"
-        )
+        problems = [*err.problems, *_of_the_discs(err, session)]
+        session.console.problems(problems)
+        session.console.say(f"{count_line(problems)}; nothing was written.{_more(problems)}")
         return 2
     find = places(loaded)
     problems = [*loaded.problems, *check_hardware(loaded.profile, None, find)]
@@ -82,6 +81,36 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
     session.console.problems(in_order(problems))
     session.console.say(f"{count_line(problems)}; nothing was written.{_more(problems)}")
     return exit_code_of(problems)
+
+
+def _of_the_discs(err: ProfileError, session: Session) -> Iterator[Problem]:
+    """Errors between the discs and what is right in a faulty profile: all are told at once."""
+    from provisioner.cli.session import places
+    from provisioner.errors import Place, ProvisionerError, Severity
+    from provisioner.plan.checks import check_media
+    from provisioner.profile.load import FaultyProfile
+    from provisioner.profile.places import path_of
+
+    if not isinstance(err, FaultyProfile) or err.rest is None:
+        return
+    rest, unread = err.rest, err.unread
+    if rest.profile.media.install is None or ("media",) in unread:
+        return
+    nowhere = Place(file="")
+    find = places(rest)
+
+    def readable(path: str) -> Place | None:
+        keys = path_of(path)
+        return nowhere if any(keys[: len(one)] == one for one in unread) else find(path)
+
+    try:
+        found = tuple(check_media(rest.profile, session.media(rest), readable))
+    except ProvisionerError:
+        return  # a disc that cannot be read is told as soon as the profile is right
+    for problem in found:
+        about_discs = problem.rule.startswith("media.") and problem.severity is Severity.ERROR
+        if about_discs and problem.place is not nowhere:
+            yield problem
 
 
 def _more(problems: Sequence[Problem]) -> str:

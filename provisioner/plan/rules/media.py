@@ -125,11 +125,14 @@ def _boot(profile: Profile, install: MediaFacts, places: Places) -> Iterator[Pro
         )
     signed = {authority for loader in install.loaders for authority in loader.authorities}
     if firmware == "secure-boot" and install.loaders and not signed:
+        checked = profile.windows.hardware_checks == "satisfy"
+        wants = checked and profile.windows.product == "windows-11"
+        bypass = " with windows.hardware_checks: bypass" if wants else ""
         yield Problem(
             rule="media.unsigned-loader",
             message=f"no loader on {install.path.name} is signed, and Secure Boot starts none",
             place=places(_firmware(profile)),
-            hint="use the ISO as Microsoft makes it, or `firmware: uefi`",
+            hint="use the ISO as Microsoft makes it, or `firmware: uefi`" + bypass,
         )
     elif firmware == "secure-boot" and signed and signed <= {Authority.WINDOWS_2011}:
         yield Problem(
