@@ -53,6 +53,8 @@ class Story:
         self._detail = ""
         self._step = ""
         self._output: deque[str] = deque(maxlen=LAST_LINES)
+        self._held: list[str] = []
+        """Lines that belong below that of the running stage, which is printed when it ends."""
         self._done: float | None = None
         self._total: float | None = None
         self._rate: float | None = None
@@ -153,10 +155,13 @@ class Story:
     def _enter(self, members: Mapping[str, Any], width: int | None) -> list[str]:
         stage = str(members.get("stage", ""))
         origin = str(members.get("origin", ""))
-        if stage == self.stage:  # inferred before, and now the guest says so itself
+        if stage == self.stage:
+            confirmed = self.origin == "inferred" and origin == "reported"
             self.origin = origin
             self._detail = detail_words(members) or self._detail
-            return []
+            if self._live or not confirmed:
+                return []
+            return self._say("note", f"{words(stage)}: now the guest says so", origin, width)
         lines = self._finish(self.elapsed, width) if self._live else []
         self.stage, self.origin, self.since, self.running = stage, origin, self.elapsed, True
         self._detail, self._step = detail_words(members), ""
@@ -167,15 +172,20 @@ class Story:
 
     def _finish(self, ended: float, width: int | None) -> list[str]:
         """The line of the stage that ends, with how long it took."""
+        held, self._held = self._held, []
         if not self.running or self.stage in ("", "power-on"):
-            return []
-        return [self._stage_line(width, took=ended - self.since)]
+            return held
+        return [self._stage_line(width, took=ended - self.since), *held]
 
     def _stage_line(self, width: int | None, *, took: float | None = None) -> str:
-        text = words(self.stage) + (f": {self._detail}" if self._detail else "")
-        if took is not None:
-            text += f", {duration(took)}"
-        return self._line("done", self.since, text, self.origin, width)
+        spent = "" if took is None else f", {duration(took)}"
+        detail = self._detail
+        while True:
+            text = words(self.stage) + (f": {detail}" if detail else "") + spent
+            line = self._line("done", self.since, text, self.origin, width)
+            if not detail or width is None or width < COLUMNS or cells(line) < width:
+                return line
+            detail = detail.rpartition(", ")[0]  # the end of it is the least important
 
     def _steps(self, members: Mapping[str, Any], width: int | None) -> list[str]:
         name = str(members.get("name", "?"))
@@ -222,7 +232,11 @@ class Story:
             case "ended":
                 return self._ended(str(members.get("outcome", "")), message, width)
             case "reboot":
-                return self._say("note", "restart", origin, width)
+                lines = self._say("note", "restart", origin, width)
+                if not self._live:
+                    return lines
+                self._held += lines
+                return []
             case "gap":
                 seconds_missing = _number(members.get("seconds"))
                 missing = f" for {duration(seconds_missing)}" if seconds_missing else ""

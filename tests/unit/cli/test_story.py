@@ -50,11 +50,11 @@ def told(moments: Sequence[Told], *, live: bool, width: int | None) -> tuple[Sto
 
 def test_at_eighty_columns() -> None:
     story, lines = told(INSTALLATION, live=True, width=80)
-    found = "Setup found our answers: E:\\Autounattend.xml, SHA-256 abababababab…, 0:13"
+    found = "Setup found our answers: E:\\Autounattend.xml, 0:13"
     assert lines == [
         "  00:00  ● started (usually ready after 15:00)",
         "  00:03  ● firmware, 0:18                                              inferred",
-        f"  00:21  ● {found}  reported",
+        f"  00:21  ● {found}          reported",
         "  00:34  ● disk laid out: disk 0 virtio 64 GiB, 0:18                   reported",
     ]
     name, numbers = "  00:52  ◐ applying the image", "61 %  92 MiB/s  ~27 s left"
@@ -93,6 +93,34 @@ def test_a_stage_that_was_inferred_and_is_then_reported() -> None:
     ]
     _, lines = told(moments, live=True, width=80)
     assert lines[1].split() == ["00:10", "●", "Setup", "started,", "0:10", "reported"]
+
+
+def test_without_a_terminal_the_report_behind_a_guess_is_told() -> None:
+    moments: list[Told] = [
+        STARTED,
+        ("stage", {"stage": "setup", "elapsed": 10, "origin": "inferred"}),
+        ("stage", {"stage": "setup", "elapsed": 12, "origin": "reported"}),
+        ("stage", {"stage": "setup", "elapsed": 13, "origin": "reported"}),
+    ]
+    _, lines = told(moments, live=False, width=None)
+    assert [line.split() for line in lines[1:]] == [
+        ["00:10", "●", "Setup", "started", "inferred"],
+        ["00:12", "·", "Setup", "started:", "now", "the", "guest", "says", "so", "reported"],
+    ]
+
+
+def test_time_never_goes_backwards_on_a_terminal() -> None:
+    """A stage is printed when it ends, with the time when it began; a restart waits for that."""
+    moments: list[Told] = [
+        STARTED,
+        ("stage", {"stage": "image", "elapsed": 28, "origin": "reported"}),
+        ("reboot", {"elapsed": 40, "origin": "inferred"}),
+        ("stage", {"stage": "first-boot", "elapsed": 41, "origin": "inferred"}),
+        ("reboot", {"elapsed": 50, "origin": "inferred"}),
+    ]
+    story, lines = told(moments, live=True, width=80)
+    lines += story.close(80)
+    assert [line.split()[0] for line in lines] == ["00:00", "00:28", "00:40", "00:41", "00:50"]
 
 
 def test_words_of_a_guest_make_no_line_of_their_own() -> None:
