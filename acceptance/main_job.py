@@ -16,6 +16,7 @@ from acceptance.inside import Inside
 from acceptance.trials import Verdict
 from provisioner.answers.disc import AnswerDisc, compose
 from provisioner.errors import GuestError
+from provisioner.guest.stages import patience
 from provisioner.media.editions import resolve_edition
 from provisioner.media.facts import Edition, MediaFacts
 from provisioner.media.inspect import inspect
@@ -49,7 +50,13 @@ media:
     power: {{sleep: never}}
   steps:
     - {{name: by PowerShell, powershell: "New-Item C:\\\\Tools -ItemType Directory"}}
-    - {{name: by cmd, cmd: "exit /b 3010", exit_codes: [3010]}}
+    - {{name: by cmd, cmd: "exit /b 3010", exit_codes: [0, 3010]}} # the stand-in runs no cmd
+    - reboot: {{when: needed}}
+    - name: as SYSTEM
+      cmd: 'whoami > C:\\Tools\\who.txt'
+      run_as: system
+      outputs: [{{name: who, file: 'C:\\Tools\\who.txt'}}]
+    - {{name: too long, cmd: ping -n 600 127.0.0.1, timeout: 20 s, exit_codes: [0, 258]}}
 machine:
   memory: {memory}
   firmware: {firmware}
@@ -224,10 +231,7 @@ def verdicts(
     )
     found["L2"] = Verdict(holds=True, evidence="the script ran")
     found["S1"] = Verdict(holds=_registry(facts), evidence=f"registry: {facts.get('registry')}")
-    stages = [event for event in up.events if event.get("event") == "guest"]
-    found["L5"] = Verdict(
-        holds=bool(stages), evidence=f"{len(stages)} events on the first serial port"
-    )
+    found |= _told(up)
     services = facts.get("services")
     if isinstance(services, Mapping):
         found["L6"] = Verdict(
@@ -251,6 +255,72 @@ def verdicts(
         found["S9"] = Verdict(
             holds=True, evidence="the agent took the new password; log on with it"
         )
+    return found
+
+
+def _told(up: Done) -> Mapping[str, Verdict]:
+    """What the serial port said, and how the steps went."""
+    reported = [
+        str(event["stage"])
+        for event in up.events
+        if event.get("event") == "stage" and event.get("origin") == "reported"
+    ]
+    early = {
+        where: "told" if stage in reported else "not told"
+        for where, stage in (("Windows PE", "answers"), ("specialize", "specialize"))
+    }
+    com1 = Verdict(
+        holds="not told" not in early.values(),
+        evidence=", ".join(f"{where}: {said}" for where, said in early.items()),
+    )
+    ended = {
+        str(event.get("name")): event.get("exit_code")
+        for event in up.events
+        if event.get("event") == "step" and event.get("state") == "end"
+    }
+    who = [
+        str(event.get("text")) for event in up.events
+        if event.get("event") == "result" and event.get("name") == "who"
+    ]  # fmt: skip
+    restarted = ended.get("restart") == 0 and "as SYSTEM" in ended
+    silences = _silences(up)
+    longest = max(silences, key=lambda stage: silences[stage], default="")
+    return {
+        "F1": com1,
+        "T4": com1,
+        "L5": Verdict(
+            holds="first-logon" in reported,
+            evidence=f"reported: {', '.join(reported) or 'nothing'}",
+        ),
+        "L7": Verdict(
+            holds=(ended.get("by cmd"), ended.get("too long")) == (3010, 258),
+            evidence=f"exit codes: {ended}",
+        ),
+        "L13": Verdict(holds=restarted, evidence=f"exit codes: {ended}"),
+        "L15": Verdict(
+            holds="system" in who[0].lower() if who else None, evidence=f"whoami: {who}"
+        ),
+        "T2": Verdict(
+            holds=all(seconds < patience(stage) for stage, seconds in silences.items()) or None,
+            evidence=f"longest silence {silences.get(longest, 0):.0f} s, in {longest}; "
+            + ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in silences.items()),
+        ),
+    }
+
+
+def _silences(up: Done) -> dict[str, float]:
+    """The longest time in each stage in which nothing at all was told, in seconds."""
+    found: dict[str, float] = {}
+    stage, last = "", None
+    for event in up.events:
+        elapsed = event.get("elapsed")
+        if not isinstance(elapsed, int | float):
+            continue
+        if last is not None and stage:
+            found[stage] = max(found.get(stage, 0.0), elapsed - last)
+        last = float(elapsed)
+        if event.get("event") == "stage":
+            stage = str(event.get("stage"))
     return found
 
 

@@ -16,8 +16,6 @@ from acceptance.inside import Inside
 from provisioner.errors import GuestError
 from provisioner.profile.network import FIREWALL_GROUPS
 
-COM1_WORD = "provisioner-acceptance-pe"
-COM1_LATER = "provisioner-acceptance-specialize"
 MAC = "52:54:00:ac:ce:55"
 ADDRESS = "10.0.2.55"
 """In QEMU's user-mode network (10.0.2.0/24), beside what its DHCP gives."""
@@ -103,16 +101,6 @@ def _installs(seen: Seen) -> Verdict:
     return Verdict(holds=failed, evidence=f"exit code {seen.up.code}: {seen.up.last_line}")
 
 
-def _com1(seen: Seen) -> Verdict:
-    words = {"Windows PE": COM1_WORD in seen.serial, "specialize": COM1_LATER in seen.serial}
-    told = ", ".join(
-        f"{where}: {'seen' if there else 'not seen'}" for where, there in words.items()
-    )
-    if not seen.installed and not any(words.values()):
-        return Verdict(holds=None, evidence=f"not installed ({seen.up.last_line})")
-    return Verdict(holds=all(words.values()), evidence=told)
-
-
 def _restart(seen: Seen) -> Verdict:
     off = "turned itself off" in f"{seen.up.said} {seen.up.last_line}"
     if off:
@@ -154,25 +142,7 @@ def _ssh(seen: Seen) -> Verdict:
     return Verdict(holds=told == "Running", evidence=f"sshd: {told}")
 
 
-def _deployment(command: str) -> Mapping[str, str]:
-    return _specialize(
-        "Microsoft-Windows-Deployment",
-        '<RunSynchronous><RunSynchronousCommand wcm:action="add"><Order>1</Order>'
-        f"<Path>{command}</Path></RunSynchronousCommand></RunSynchronous>",
-    )
-
-
 TRIALS = (
-    Trial(
-        name="com1",
-        about="commands of windowsPE and specialize write to COM1",
-        claims=("F1",),
-        templates={
-            **_commands(f"cmd.exe /c echo {COM1_WORD} > COM1"),
-            **_deployment(f"cmd.exe /c echo {COM1_LATER} &gt; COM1"),
-        },
-        judge=_com1,
-    ),
     Trial(
         name="two-answers",
         about="another disc with answers and another computer name is attached",

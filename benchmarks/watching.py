@@ -8,6 +8,7 @@ is measured is ours: serial line, byte counters, pictures, agent, drawing.
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import select
@@ -18,7 +19,7 @@ import termios
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from pathlib import Path
 
 from benchmarks.measure import Row, seconds
@@ -77,13 +78,13 @@ def rows(workshop: Workshop, counts: Sequence[int] = COUNTS) -> Iterator[Row]:
                 if count == 1:
                     groups |= _embedded(beside, workshop)
                 yield from _costs(count, groups)
-        home.delete_everything()
+        _delete(home)
 
 
 def _embedded(stack: ExitStack, workshop: Workshop) -> dict[str, list[int]]:
     """One machine where libvirt runs in our own keeper: its processes, the keeper included."""
     home = _home(stack, workshop, HOST)
-    stack.callback(home.delete_everything)
+    stack.callback(_delete, home)
     _machine(home, 0)
     (watch,) = stack.enter_context(_watched(home, 1))
     mentioning = processes_mentioning(f"{home.folder}/").items()
@@ -166,7 +167,13 @@ def _machine(home: Home, number: int) -> None:
         "  users: [{name: dev, groups: [Administrators], password: {generate: 20}}]}\n"
         "machine: {cpus: 2, memory: 512 MiB, firmware: uefi, tpm: false, ready: {when: serial}}\n"
     )
-    home.run("up", str(profile), "--detach")
+    with redirect_stdout(io.StringIO()):  # what a test would show when it fails
+        home.run("up", str(profile), "--detach")
+
+
+def _delete(home: Home) -> None:
+    with redirect_stdout(io.StringIO()):
+        home.delete_everything()
 
 
 @contextmanager

@@ -21,6 +21,8 @@ UNBOUNDED = 78
 """Columns where nobody is looking."""
 COLUMNS = 50
 """From this width on the lines are columns, and below it plain sentences."""
+INDENT = 11
+"""Cells before the words of a line in columns."""
 WIDEST_BAR = 18
 NARROWEST_BAR = 6
 LAST_LINES = 20
@@ -51,7 +53,9 @@ class Story:
         self.elapsed = 0.0
         self.running = False
         self._detail = ""
+        self._named = False
         self._step = ""
+        self._step_since = 0.0
         self._output: deque[str] = deque(maxlen=LAST_LINES)
         self._held: list[str] = []
         """Lines that belong below that of the running stage, which is printed when it ends."""
@@ -93,7 +97,7 @@ class Story:
         if not self.running or not self.stage:
             return ""
         now = max(self.elapsed, elapsed)
-        clock = _clock(self.since if width >= COLUMNS else now)
+        clock = _clock(self._since if width >= COLUMNS else now)
         start = f"  {clock}  {self._signs['begun']} " if width >= COLUMNS else f"{clock} "
         name = " ".join((self._step or words(self.stage)).split())
         numbers = self._numbers(now)
@@ -118,13 +122,13 @@ class Story:
         if not self.running or not self._step:
             return []
         wide = width >= COLUMNS
-        indent = " " * (11 if wide else 2)
+        indent = " " * (INDENT if wide else 2)
         last = list(self._output)[-(TAIL if wide else NARROW_TAIL) :]
         return [shortened(indent + text, width) for text in last]
 
     def _numbers(self, now: float) -> list[str]:
         """What is known of the running stage, the most important first."""
-        share, spent = self._share(), now - self.since
+        share, spent = self._share(), now - self._since
         numbers = [duration(spent) if share is None else f"{int(100 * share):2} %"]
         if self._rate and not self._step:
             numbers.append(f"{amount(self._rate)}/s")
@@ -135,6 +139,11 @@ class Story:
         if usual and not self._step:
             numbers.append(f"(usually {_about(usual)})")
         return numbers
+
+    @property
+    def _since(self) -> float:
+        """When what is drawn began: the running step, or else the stage."""
+        return self._step_since if self._step else self.since
 
     def _left(self, spent: float, usual: tuple[float, float] | None) -> float | None:
         if self._step:
@@ -164,45 +173,53 @@ class Story:
             return self._say("note", f"{words(stage)}: now the guest says so", origin, width)
         lines = self._finish(self.elapsed, width) if self._live else []
         self.stage, self.origin, self.since, self.running = stage, origin, self.elapsed, True
-        self._detail, self._step = detail_words(members), ""
+        self._detail, self._step, self._named = detail_words(members), "", False
         self._done = self._total = self._rate = None
-        if not self._live:
-            lines.append(self._stage_line(width))
-        return lines
+        return lines if self._live else [*lines, *self._stage_lines(width)]
 
     def _finish(self, ended: float, width: int | None) -> list[str]:
         """The line of the stage that ends, with how long it took."""
         held, self._held = self._held, []
-        if not self.running or self.stage in ("", "power-on"):
+        if not self.running or self._named or self.stage in ("", "power-on"):
             return held
-        return [self._stage_line(width, took=ended - self.since), *held]
+        return [*self._stage_lines(width, took=ended - self.since), *held]
 
-    def _stage_line(self, width: int | None, *, took: float | None = None) -> str:
-        spent = "" if took is None else f", {duration(took)}"
-        detail = self._detail
-        while True:
-            text = words(self.stage) + (f": {detail}" if detail else "") + spent
-            line = self._line("done", self.since, text, self.origin, width)
-            if not detail or width is None or width < COLUMNS or cells(line) < width:
-                return line
-            detail = detail.rpartition(", ")[0]  # the end of it is the least important
+    def _stage_lines(self, width: int | None, *, took: float | None = None) -> list[str]:
+        """The stage with what was found in it: behind it, or below where that is too long."""
+        name, time = words(self.stage), "" if took is None else f", {duration(took)}"
+        detail = " ".join(self._detail.split())
+        whole = f"{name}: {detail}{time}" if detail else f"{name}{time}"
+        line = self._line("done", self.since, whole, self.origin, width)
+        if not detail or width is None or width < COLUMNS or cells(line) <= width:
+            return [line]
+        line = self._line("done", self.since, f"{name}{time}", self.origin, width)
+        return [line, " " * INDENT + detail]
 
     def _steps(self, members: Mapping[str, Any], width: int | None) -> list[str]:
+        lines = []
+        if self._live and self.running and not self._named:
+            # Its steps have lines of their own, and stand below it.
+            lines = self._stage_lines(width)
+            self._named = True
+        return [*lines, *self._step_lines(members, width)]
+
+    def _step_lines(self, members: Mapping[str, Any], width: int | None) -> list[str]:
         name = str(members.get("name", "?"))
         state = str(members.get("state", ""))
         origin = str(members.get("origin", ""))
         if state == "start":
-            self._step = f"step {name}"
+            self._step, self._step_since = f"step {name}", self.elapsed
             self._output.clear()
             attempt = _number(members.get("attempt"))
             more = f", attempt {attempt:.0f}" if attempt and attempt > 1 else ""
             return [] if self._live else self._say("done", f"step {name}{more}", origin, width)
+        took = f", {duration(self.elapsed - self._step_since)}" if self._step else ""
         self._step = ""
         code = members.get("exit_code")
         ended = {
             "skip": f"step {name} skipped",
-            "retry": f"step {name} exited {code}; once more",
-        }.get(state, f"step {name} exited {code if code is not None else '?'}")
+            "retry": f"step {name} exited {code}{took}; once more",
+        }.get(state, f"step {name} exited {code if code is not None else '?'}{took}")
         return self._say("done", ended, origin, width)
 
     def _other(self, event: str, members: Mapping[str, Any], width: int | None) -> list[str]:
@@ -233,7 +250,7 @@ class Story:
                 return self._ended(str(members.get("outcome", "")), message, width)
             case "reboot":
                 lines = self._say("note", "restart", origin, width)
-                if not self._live:
+                if not self._live or self._named:
                     return lines
                 self._held += lines
                 return []

@@ -171,6 +171,9 @@ def wait_ready(step: WaitReady, guest: Guest) -> None:
         try:
             guest.watch.look()
             if _is_ready(step, guest):
+                # The log tells it without libvirt too, and what follows needs libvirt.
+                guest.world.hypervisor.domain(step.name)
+                libvirt.answered()
                 return
             if clock.monotonic() >= look_at_state:
                 look_at_state = clock.monotonic() + STATE

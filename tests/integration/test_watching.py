@@ -9,10 +9,15 @@ import select
 import signal
 import subprocess
 import time
+import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from provisioner.guest.listener import Listener
+from provisioner.guest.protocol import encode
+from provisioner.host.serial import FileSerialLog
 from tests.integration.home import Done, Home, Running
 from tests.integration.places import Place
 from tests.integration.test_modes import own_kernel
@@ -150,6 +155,26 @@ def test_a_guest_that_hangs_is_looked_at_and_then_given_up(home: Home) -> None:
     home.run("down", "m1", "--force")
     assert followed.finish().code == 0
     assert "m1 is off" in home.run("console", "m1", expect=4).err
+
+
+@pytest.mark.soak
+def test_a_line_of_a_gigabyte_is_gone_through_and_forgotten(tmp_path: Path) -> None:
+    """Bounded in memory, and in the time of one look; what comes behind it is heard."""
+    log = tmp_path / "serial.log"
+    with log.open("wb") as file:
+        file.truncate(2**30)
+        file.seek(0, os.SEEK_END)
+        file.write(b"\r\n" + encode(1, {"event": "ready"}))
+    listener = Listener(FileSerialLog(log))
+    tracemalloc.start()
+    longest = 0.0
+    while not listener.heard.ready:
+        begun = time.process_time()
+        listener.hear()
+        longest = max(longest, time.process_time() - begun)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert longest < 1 and peak < 16 * 2**20
 
 
 def require_console(home: Home) -> None:

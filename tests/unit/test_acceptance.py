@@ -26,7 +26,7 @@ from acceptance.main_job import (
     verdicts,
 )
 from acceptance.report import Report, markdown
-from acceptance.trials import ADDRESS, COM1_LATER, COM1_WORD, TRIALS, Seen, Trial, Verdict
+from acceptance.trials import ADDRESS, TRIALS, Seen, Trial, Verdict
 from provisioner.answers.disc import AnswerDisc, compose
 from provisioner.plan.rules.answers import answer_bytes
 from provisioner.profile.load import load_profile
@@ -107,7 +107,6 @@ def test_the_profile_composes(tmp_path: Path) -> None:
 
 
 WANTED: Mapping[str, str] = {
-    "com1": f"echo {COM1_WORD} &gt; COM1",
     "unknown-component": "Microsoft-Windows-Nobody-Knows-This",
     "unknown-setting": "<NobodyKnowsThis>1</NobodyKnowsThis>\n      <UserData>",
     "restart-shutdown": "<Restart>Shutdown</Restart>",
@@ -127,8 +126,6 @@ def test_a_trial_differs_in_what_it_tries(trial: Trial, tmp_path: Path) -> None:
         assert trial.second_disc or trial.profile
         return
     assert word in changed and word not in plain
-    if trial.name == "com1":
-        assert f"echo {COM1_LATER} &gt; COM1" in changed
 
 
 # What is made of the answers.
@@ -147,9 +144,6 @@ def seen(code: int = 0, said: str = "", serial: str = "", addresses: tuple[str, 
 @pytest.mark.parametrize(
     ("name", "what", "holds"),
     [
-        ("com1", seen(serial=f"x {COM1_WORD} y {COM1_LATER}"), True),
-        ("com1", seen(serial=COM1_LATER), False),
-        ("com1", seen(6, "error: it was late"), None),
         ("two-answers", seen(computer_name="ACCEPT-PC"), True),
         ("two-answers", seen(computer_name="Wrong-Disc"), False),
         ("two-answers", seen(6), None),
@@ -232,13 +226,35 @@ def test_what_nobody_told_is_undecided(tmp_path: Path) -> None:
     assert {check.holds for check in found} == {None}
 
 
+TOLD: tuple[Mapping[str, Any], ...] = (
+    {"event": "started", "elapsed": 0.1},
+    {"event": "stage", "stage": "answers", "origin": "reported", "elapsed": 30.0},
+    {"event": "stage", "stage": "specialize", "origin": "reported", "elapsed": 90.0},
+    {"event": "stage", "stage": "first-logon", "origin": "reported", "elapsed": 200.0},
+    {"event": "step", "name": "by cmd", "state": "end", "exit_code": 3010, "elapsed": 201.0},
+    {"event": "step", "name": "restart", "state": "end", "exit_code": 0, "elapsed": 202.0},
+    {"event": "result", "step": "as SYSTEM", "name": "who", "text": "nt authority\\system"},
+    {"event": "step", "name": "as SYSTEM", "state": "end", "exit_code": 0, "elapsed": 260.0},
+    {"event": "step", "name": "too long", "state": "end", "exit_code": 258, "elapsed": 290.0},
+)
+
+
 def test_claims_of_the_main_job(tmp_path: Path) -> None:
     found = tuple(checks(tmp_path).values())
     inside = Inside(system="windows", facts=FACTS_INSIDE)
     audit = up(0, "", {"event": "audit", "standing": "clean"})
-    done = up(0, "", {"event": "guest", "stage": "first-logon"})
+    done = up(0, "", *TOLD)
     held = verdicts(done, inside, audit, MEDIA, found)
-    assert {n for n, v in held.items() if v.holds} >= {"W1", "W10", "W11", "W12", "L1", "L4", "S1"}
+    assert {n for n, v in held.items() if v.holds} >= {
+        *("W1", "W10", "W11", "W12", "L1", "L4", "L5", "L7", "L13", "L15", "S1", "F1", "T4", "T2")
+    }
+    silent = verdicts(up(), inside, audit, MEDIA, found)
+    assert {name: silent[name].holds for name in ("L5", "F1", "T4", "L13", "L15")} == {
+        **dict.fromkeys(("L5", "F1", "T4", "L13"), False),
+        "L15": None,
+    }
+    slow = [*TOLD[:2], {**TOLD[2], "elapsed": 2000.0}, *TOLD[3:]]
+    assert verdicts(up(0, "", *slow), inside, audit, MEDIA, found)["T2"].holds is None
     failed = verdicts(up(6, "error: stalled"), None, up(4), MEDIA, ())
     assert failed == {"W1": Verdict(holds=False, evidence="error: stalled")}
     left = up(6, "", {"event": "audit", "standing": "remains"})
@@ -331,7 +347,7 @@ def test_a_report_names_every_claim_once() -> None:
 
 def test_the_stand_in_settles_nothing() -> None:
     text = report("stand-in", W1=[("main job", Verdict(holds=True, evidence="2 min"))],
-                  F1=[("com1", Verdict(holds=False, evidence="no"))])  # fmt: skip
+                  F1=[("main job", Verdict(holds=False, evidence="no"))])  # fmt: skip
     assert "It is not Windows" in text and "which settles nothing" in text
     assert "F1 (rehearsed)" in text
     assert "nobody looked inside" in report(None)

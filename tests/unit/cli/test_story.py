@@ -50,17 +50,41 @@ def told(moments: Sequence[Told], *, live: bool, width: int | None) -> tuple[Sto
 
 def test_at_eighty_columns() -> None:
     story, lines = told(INSTALLATION, live=True, width=80)
-    found = "Setup found our answers: E:\\Autounattend.xml, 0:13"
     assert lines == [
         "  00:00  ● started (usually ready after 15:00)",
         "  00:03  ● firmware, 0:18                                              inferred",
-        f"  00:21  ● {found}          reported",
+        "  00:21  ● Setup found our answers, 0:13                               reported",
+        "           E:\\Autounattend.xml, SHA-256 abababababab…",
         "  00:34  ● disk laid out: disk 0 virtio 64 GiB, 0:18                   reported",
     ]
     name, numbers = "  00:52  ◐ applying the image", "61 %  92 MiB/s  ~27 s left"
     assert story.live(142, 100) == f"{name}  ██████████░░░░░░░░  {numbers}  (usually 4:10)"
     assert story.live(142, 79) == f"{name}  ██████████░░░░░░░░  {numbers}"
     assert story.live(142, 60) == f"{name}  ███████░░░░░░  61 %  92 MiB/s"
+
+
+def test_a_wide_terminal_has_room_for_what_was_found() -> None:
+    _, lines = told(INSTALLATION, live=True, width=100)
+    found = "Setup found our answers: E:\\Autounattend.xml, SHA-256 abababababab…, 0:13"
+    assert lines[2].split("  ") == ["", "00:21", f"● {found}", *[""] * 2, " reported"]
+
+
+def test_the_lines_of_steps_stand_below_that_of_their_stage() -> None:
+    moments: list[Told] = [
+        STARTED,
+        ("stage", {"stage": "steps", "elapsed": 400, "origin": "reported"}),
+        ("step", {"name": "one", "state": "start", "elapsed": 401}),
+        ("step", {"name": "one", "state": "end", "exit_code": 0, "elapsed": 404}),
+        ("step", {"name": "two", "state": "start", "elapsed": 404}),
+    ]
+    story, lines = told(moments, live=True, width=80)
+    assert [line.split(maxsplit=2)[2].removesuffix("reported").rstrip() for line in lines[1:]] == [
+        "running the steps",
+        "step one exited 0, 0:03",
+    ]
+    assert story.live(410, 79) == "  06:44  ◐ step two  0:06"
+    last = ("stage", {"stage": "cleanup", "elapsed": 420, "origin": "reported"})
+    assert story.take(*last, 80) == [], "it has been named"
 
 
 def test_without_a_terminal_every_stage_is_told_when_it_begins() -> None:
@@ -162,9 +186,9 @@ def test_the_ends() -> None:
     assert [line.split(maxsplit=2)[2].removesuffix("reported").rstrip() for line in lines[1:]] == [
         "step runtime",
         "runtime: hello",
-        "step runtime exited 1618; once more",
+        "step runtime exited 1618, 0:01; once more",
         "step runtime, attempt 2",
-        "step runtime exited 0",
+        "step runtime exited 0, 0:02",
         "step other skipped",
         "gap: libvirt did not answer for 1:05",
         "the guest says it is ready",

@@ -310,6 +310,29 @@ def test_libvirt_is_started_anew_in_the_middle(scene: Scene) -> None:
     assert gap["reason"] == "libvirt did not answer"
 
 
+def test_libvirt_is_away_when_the_guest_gets_ready(scene: Scene) -> None:
+    """The serial log says so all the same; ejecting the disc has to wait, and the gap is marked."""
+    away: list[float] = []
+
+    def script(guest: FakeGuest) -> None:
+        installs(guest)
+        guest.after(11, lambda: away.append(scene.clock.monotonic()))
+
+    scene.hypervisor.plays("dev", script)
+    domain = scene.hypervisor.domain
+
+    def gone(name: str) -> Any:
+        if away and scene.clock.monotonic() < away[0] + 30:
+            raise HostError("cannot connect: refused")
+        return domain(name)
+
+    scene.hypervisor.domain = gone  # type: ignore[method-assign]
+    assert scene.up() is Outcome.INSTALLED
+    (gap,) = told(scene, "gap")
+    assert gap["reason"] == "libvirt did not answer" and 25 <= gap["seconds"] <= 35
+    assert [drive.medium for drive in scene.hypervisor.drives("dev")][1:] == [None, None]
+
+
 def test_libvirt_is_started_anew_while_a_key_is_to_be_pressed(tmp_path: Path) -> None:
     scene = Scene(tmp_path, keys=True)
     scene.hypervisor.fails("send_keys", ConnectionLost("cannot press: gone"))
