@@ -32,8 +32,9 @@ WINLOGON = "HKLM\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion\\Winlogon"
 SECRETS = "HKLM\\SECURITY\\Policy\\Secrets"
 """Readable for LocalSystem alone, which the agent is."""
 LARGEST = 256 * 1024
-_ABSENT = re.compile(r"No such file or directory|cannot find the (?:file|path)", re.IGNORECASE)
-"""What POSIX and an English Windows say; other languages are asked by exit code."""
+_ABSENT = re.compile(r"cannot find the (?:file|path)", re.IGNORECASE)
+"""What an English Windows says; other languages are asked by exit code. A guest that is no Windows
+knows no such paths: from what it does not find nothing follows."""
 _THERE, _NOT_THERE = 10, 11
 _PASSWORD = re.compile(
     r"<(?:\w+:)?(Value|Password|Key)>\s*(?!\*SENSITIVE)[^<\s][^<]*</", re.IGNORECASE

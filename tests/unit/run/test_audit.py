@@ -168,6 +168,13 @@ def test_silence_is_not_cleanliness(scene: Scene) -> None:
     assert [c.standing for c in checks.values()].count(Standing.UNKNOWN) == 3
 
 
+def test_a_guest_that_is_no_windows_is_unknown(scene: Scene) -> None:
+    """A Linux finds no file under any of these names, which says nothing."""
+    agent = WindowsAgent(language="No such file or directory", programs=frozenset())
+    checks = look(scene, agent)
+    assert {checks[path].standing for path in ANSWER_FILES} == {Standing.UNKNOWN}
+
+
 def test_a_disc_that_is_back(scene: Scene) -> None:
     from provisioner.ports import Medium
 
