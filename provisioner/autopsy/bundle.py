@@ -88,7 +88,7 @@ def members(case: Case) -> dict[str, Any]:
                 "file": each.name,
                 "kind": each.kind.value,
                 "from": each.origin,
-                "bytes": each.size,
+                "bytes": each.size or len(each.text.encode("utf-8", "replace")),
                 "cut": each.cut,
             }
             for each in case.documents

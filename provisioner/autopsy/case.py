@@ -38,7 +38,8 @@ class Kind(StrEnum):
 class Document:
     """One text. `name` is its file in the bundle, `origin` where it comes from, in words.
 
-    `size` is the length of the original in bytes; `cut` says that a part of it is missing.
+    `size` is the length of the original in bytes, 0 where there is none but this text; `cut` says
+    that a part of it is missing.
     """
 
     kind: Kind

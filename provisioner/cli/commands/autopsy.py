@@ -54,10 +54,13 @@ def run(arguments: argparse.Namespace, session: Session) -> int:
         folder = bundle_folder(session.environment.state, case.subject, case.at)
     page = write_bundle(case, folder)
     where = f"it stands at {case.stage}" if case.stage else "examined"
+    if not case.reason and case.verdict is None:
+        where += "; nobody told of a failure, and no signature of one was found"
     console.result(f": {where}", heading=case.subject)
     verdict = case.verdict
+    nothing = "no known signature was found" if case.reason else ""
     autopsy = Autopsy(
-        cause=verdict.cause if verdict else "no known signature was found",
+        cause=verdict.cause if verdict else nothing,
         fix=verdict.fix if verdict else "",
         see=str(page),
     )
