@@ -1,6 +1,6 @@
 """The directory records of a finished ISO 9660 disc, both views, as offsets into its bytes.
 
-A second, small opinion on what pycdlib wrote: used to pin dates and to verify. It reads discs
+A second, small opinion on what `iso` wrote, used to verify. It reads discs
 of ours, bounded all the same; foreign discs are read by `media.iso`. Layouts: ECMA-119 (4th
 edition) 8.4, 8.5 and 9.1, for Joliet the Joliet specification of 1995.
 """

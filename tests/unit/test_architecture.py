@@ -15,6 +15,7 @@ PACKAGE = PROJECT / "provisioner"
 FOUNDATION = (
     "errors",
     "frozen",
+    "pattern",
     "secret",
     "quoting",
     "tree",
@@ -58,7 +59,6 @@ DOORS: dict[str, frozenset[str]] = {
     "markupsafe": frozenset(
         {"provisioner.templating", "provisioner.plan.domain", "provisioner.report.page"}
     ),
-    "pycdlib": frozenset({"provisioner.image.iso"}),
     "libvirt": frozenset({"provisioner.host"}),
     "libvirt_qemu": frozenset({"provisioner.host"}),
     "keyring": frozenset({"provisioner.host.secrets"}),

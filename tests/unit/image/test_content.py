@@ -10,7 +10,6 @@ import pytest
 from provisioner.errors import FailedError
 from provisioner.image.content import (
     BLOCK,
-    PayloadReader,
     holds_secret,
     opened_untouched,
     planned_length,
@@ -134,19 +133,3 @@ def test_reading_leaves_the_access_time(tmp_path: Path) -> None:
     with opened_untouched(source) as (descriptor, _):
         os.pread(descriptor, 10, 0)
     assert source.stat().st_atime == 1_000_000
-
-
-@pytest.mark.parametrize("size", [1 << 20, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
-def test_the_reader_gives_exactly_what_it_is_asked_for(tmp_path: Path, size: int) -> None:
-    source = tmp_path / "source"
-    source.write_bytes(os.urandom(1 << 16) * 130)  # a little over two blocks
-    data = b"head" + source.read_bytes() + b"tail"
-    parts = (Bytes(data=b"head"), HostFile(path=source, size=130 << 16), Bytes(data=b"tail"))
-    reader = PayloadReader(resolve(WHERE, File(content=parts), lambda _: ""))
-    for _ in range(2):
-        assert reader.seek(0) == 0
-        start = 0
-        while block := reader.read(size):
-            assert block == data[start : start + size]
-            start += size
-        assert start >= len(data)

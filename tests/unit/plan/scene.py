@@ -24,13 +24,13 @@ from provisioner.plan.checks import (
     Media,
     check_discs,
     check_hardware,
-    check_host,
     check_secrets,
     edition_of,
 )
 from provisioner.plan.compile import Sources, compile_machine
 from provisioner.plan.model import MachinePlan
 from provisioner.plan.rules.force import forced
+from provisioner.plan.rules.host import check_host
 from provisioner.ports import HostFacts
 from provisioner.profile.load import LoadedProfile, load_profile
 from provisioner.resources import Resources, shipped_folder
