@@ -7,6 +7,20 @@ from provisioner.errors import Severity
 from provisioner.frozen import frozen
 
 
+_OF_NAMES = frozenset(
+    {
+        "lint.deprecated",
+        "lint.duplicate-setting",
+        "lint.skeleton",
+        "lint.spelling",
+        "lint.undocumented-pass",
+        "lint.unknown-setting",
+        "lint.version",
+    }
+)
+"""Rules about a setting itself, whatever its value is."""
+
+
 @frozen
 class Finding:
     """Lines and columns count from 1. The message never holds a value that may be a secret."""
@@ -36,8 +50,8 @@ def note(rule: str, element: Element, message: str, hint: str | None = None) -> 
 
 
 def _at(rule: str, severity: Severity, element: Element, message: str, hint: str | None) -> Finding:
-    """Points to the value where there is one, otherwise to the element's name."""
-    if element.text_line and not element.children:
+    """Points to what is wrong: the value, or the name where there is none or the rule is about it."""
+    if element.text_line and not element.children and rule not in _OF_NAMES:
         first = element.value.split("\n", 1)[0]
         return Finding(
             rule=rule,
