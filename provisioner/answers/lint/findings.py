@@ -6,7 +6,6 @@ from provisioner.answers.lint.document import Element
 from provisioner.errors import Severity
 from provisioner.frozen import frozen
 
-
 _OF_NAMES = frozenset(
     {
         "lint.deprecated",
@@ -50,7 +49,7 @@ def note(rule: str, element: Element, message: str, hint: str | None = None) -> 
 
 
 def _at(rule: str, severity: Severity, element: Element, message: str, hint: str | None) -> Finding:
-    """Points to what is wrong: the value, or the name where there is none or the rule is about it."""
+    """Points to the value, or to the name where there is none or the rule is about that."""
     if element.text_line and not element.children and rule not in _OF_NAMES:
         first = element.value.split("\n", 1)[0]
         return Finding(
