@@ -125,6 +125,24 @@ def _windows(wanted: Wanted) -> list[str]:
         ]
     lines += ["    # As Europe/Berlin, or \"W. Europe Standard Time\".",
               f"    timezone: {_text(wanted.timezone)}"]  # fmt: skip
+    lines += _accounts(wanted)
+    lines += [
+        "",
+        f"  # Remote Desktop, for `provisioner connect {wanted.name}`.",
+        "  remote:",
+        "    rdp: true",
+    ]
+    if wanted.product == "windows-11" and wanted.firmware != "secure-boot":
+        lines += [
+            "",
+            "  # Windows 11 refuses a machine without Secure Boot, unless its checks are off.",
+            "  hardware_checks: bypass",
+        ]
+    return lines
+
+
+def _accounts(wanted: Wanted) -> list[str]:
+    lines = []
     if wanted.server:
         lines += [
             "",
@@ -143,18 +161,6 @@ def _windows(wanted: Wanted) -> list[str]:
             f"    - name: {_text(wanted.user)}",
             "      groups: [Administrators] # [Users] for one who may not change the system",
             "      password: {generate: 20}",
-        ]
-    lines += [
-        "",
-        f"  # Remote Desktop, for `provisioner connect {wanted.name}`.",
-        "  remote:",
-        "    rdp: true",
-    ]
-    if wanted.product == "windows-11" and wanted.firmware != "secure-boot":
-        lines += [
-            "",
-            "  # Windows 11 refuses a machine without Secure Boot, unless its checks are off.",
-            "  hardware_checks: bypass",
         ]
     return lines
 

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -55,6 +58,11 @@ def look(
         information = connection.getInfo()
         host = connection.getCapabilities()
         tpm_reason = "" if mode is Mode.TEST else _tpm_reason(capabilities, find_program)
+        if mode is Mode.SESSION and not tpm_reason and os.geteuid() != 0:
+            config = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+            tpm_reason = session_tpm_reason(
+                config, libvirt_version=version(connection.getLibVersion()), run=_swtpm_setup
+            )
         return HostFacts(
             uri=connection.getURI(),
             mode=mode,
@@ -151,6 +159,39 @@ def _tpm_reason(capabilities: DomainCapabilities, find_program: Callable[[str], 
     if not capabilities.tpm_emulator:
         return "this libvirt or QEMU does not offer an emulated TPM"
     return ""
+
+
+def session_tpm_reason(
+    config: Path, *, libvirt_version: tuple[int, int, int], run: Callable[[], str]
+) -> str:
+    """Why swtpm cannot make a TPM for this user, who may not use the system's certificate
+    authority; empty where it can. `run` gives what `swtpm_setup --print-capabilities` prints.
+
+    A user needs settings of their own (swtpm_setup(8), "--create-config-files"). libvirt 8 makes
+    them where swtpm_setup can (libvirt, src/qemu/qemu_tpm.c, qemuTPMCreateConfigFiles); whether
+    older ones do is not known here.
+    """
+    settings = config / "swtpm_setup.conf"
+    if settings.exists():
+        return ""
+    able = "cmdarg-create-config-files" in run()
+    if able and libvirt_version >= (8, 0, 0):
+        return ""
+    command = (
+        "swtpm_setup --create-config-files skip-if-exist"
+        if able
+        else "/usr/share/swtpm/swtpm-create-user-config-files"
+    )
+    return f"swtpm is not set up for you: there is no {settings}; run once: {command}"
+
+
+def _swtpm_setup() -> str:
+    argv = ["swtpm_setup", "--tpm2", "--print-capabilities"]
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout
 
 
 def _active_networks(connection: Any) -> frozenset[str] | None:

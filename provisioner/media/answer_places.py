@@ -6,7 +6,8 @@ boot.wim (place 1) and the images of install.wim are not looked into.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from provisioner.frozen import frozen
@@ -17,6 +18,11 @@ from provisioner.media.wim_tree import WimEntry, WimTree
 from provisioner.media.window import Damaged, Extents, Unsupported, Window
 
 MAX_BYTES = 4 << 20
+_MEANT = re.compile(
+    r"(^|/)autounattend\.xml$|^autoun(at|~|a~)[^/]*\.(xml|txt|xm|htm)$", re.IGNORECASE
+)
+"""ISO 9660 without Joliet cuts the name to AUTOUNAT.XML; editors append .txt."""
+_MOST_REMARKS = 5
 _PE_PASSES = ("windowsPE", "offlineServicing")
 _IN_IMAGE = {"autounattend.xml": "Autounattend.xml", "unattend.xml": "Unattend.xml"}
 _SETUP = 2
@@ -79,9 +85,23 @@ def answers_inside(
         path, wim = boot_wim
         inside, remarks = image_answers(Extents(window, files[path]), wim, path)
         found += inside
+    remarks += _overlooked(files, {place.path for place in _places(writable=writable)})
     boots = (boot_wim[1].header.boot_index or _SETUP) if boot_wim else 0
     found.sort(key=lambda answer: answer.rank)
     return tuple(_with_winners(found, setup_image=_image_prefix(boot_wim, boots))), tuple(remarks)
+
+
+def _overlooked(files: Iterable[str], places: Collection[str]) -> Iterator[str]:
+    """Files that were meant to be found: under a name that was cut or extended, or in a folder."""
+    meant = [
+        path for path in sorted(files) if _MEANT.search(path) and path.casefold() not in places
+    ]
+    for path in meant[:_MOST_REMARKS]:
+        folder, _, name = path.rpartition("/")
+        if name.casefold() == "autounattend.xml":
+            yield f"{path}: Setup does not look in the folder {folder}"
+        else:
+            yield f"{path}: Setup does not find it; the whole name is Autounattend.xml"
 
 
 def bare_answers(
@@ -152,6 +172,7 @@ def _with_winners(found: Iterable[AnswerFile], *, setup_image: str) -> Iterator[
     winners: dict[str, AnswerFile] = {}
 
     def first(name: str, ranks: range) -> AnswerFile | None:
+        """Who of these ranks has the pass."""
         for answer in answers:
             in_image = answer.rank == 7
             used = not in_image or answer.path.startswith(setup_image)

@@ -46,6 +46,7 @@ class Fat:
 
     @property
     def name(self) -> str:
+        """`FAT12`, `FAT16` or `FAT32`."""
         return f"FAT{self.bits}"
 
     @property
@@ -58,6 +59,7 @@ class Fat:
 
     @property
     def root(self) -> Node:
+        """The root directory: a place of its own, or a chain of clusters with FAT32."""
         if self.root_extent is not None:
             return Node(name="", directory=True, extents=(self.root_extent,))
         return Node(name="", directory=True, extents=self._chain(self.root_cluster))

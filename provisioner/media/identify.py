@@ -143,7 +143,8 @@ def kind_of(label: str, names: Collection[str]) -> tuple[MediaKind, tuple[str, .
     if drivers and any(n.endswith((".sys", ".cat")) for n in names):
         more = f" and {len(drivers) - 1} more" if len(drivers) > 1 else ""
         return MediaKind.DRIVER_DISC, (f"it holds the driver description {drivers[0]}{more}",)
-    return MediaKind.OTHER_DISC, (f"it holds {len(names)} files of no known kind",)
+    files = f"{len(names)} file{'' if len(names) == 1 else 's'}"
+    return MediaKind.OTHER_DISC, (f"it holds {files} of no known kind",)
 
 
 def product_of(editions: Iterable[Edition]) -> str | None:

@@ -53,6 +53,7 @@ class Region:
 
     @property
     def end(self) -> int:
+        """The first byte behind it."""
         return self.offset + self.length
 
 

@@ -163,8 +163,7 @@ class _Decoder:
         long = decode_table(self.length_lengths, _LONGEST)
         bits, out = self.bits, self.out
         words, following = bits.words, bits.next
-        buffer, count = bits.buffer, bits.count
-        first, second, third = self.recent
+        buffer, count, recent = bits.buffer, bits.count, self.recent
         stop = min(end, self.limit)
         try:
             while len(out) < stop:
@@ -181,8 +180,8 @@ class _Decoder:
                 if symbol < 256:
                     out.append(symbol)
                     continue
-                length = symbol & 7
-                if length == 7:
+                length = (symbol & 7) + _LEAST_MATCH
+                if length == _LEAST_MATCH + 7:
                     if count < 16:
                         buffer = buffer << 16 | words[following]
                         following += 1
@@ -193,14 +192,10 @@ class _Decoder:
                     count -= entry & 31
                     buffer &= (1 << count) - 1
                     length += entry >> 5
-                length += _LEAST_MATCH
                 slot = (symbol >> 3) - 32
-                if slot == 0:
-                    distance = first
-                elif slot == 1:
-                    distance, second = second, first
-                elif slot == 2:
-                    distance, third = third, first
+                if slot < 3:
+                    distance = recent[slot]
+                    recent[slot], recent[0] = recent[0], distance
                 else:
                     extra = _EXTRAS[slot]
                     while count < 32:
@@ -221,8 +216,7 @@ class _Decoder:
                         distance = buffer >> count
                     buffer &= (1 << count) - 1
                     distance += _BASES[slot] - 2
-                    third, second = second, first
-                first = distance
+                    recent[:] = distance, recent[0], recent[1]
                 start = len(out) - distance
                 if start < 0 or distance <= 0 or len(out) + length > end:
                     raise Damaged("an LZX chunk copies from before its start or past its end")
@@ -233,7 +227,6 @@ class _Decoder:
         except IndexError as err:  # of `words`: the only list whose index is not bounded
             raise Damaged("an LZX chunk ends too early") from err
         bits.next, bits.buffer, bits.count = following, buffer, count
-        self.recent = [first, second, third]
 
 
 def decompress(data: bytes, size: int, *, window: int, limit: int | None = None) -> bytes:

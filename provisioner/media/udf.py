@@ -46,10 +46,12 @@ class Udf:
 
     @property
     def name(self) -> str:
+        """`UDF 1.02`."""
         return self.volume.name
 
     @property
     def label(self) -> str:
+        """The volume's label."""
         return self.volume.label
 
     @property

@@ -45,6 +45,7 @@ class UdfVolume:
 
     @property
     def name(self) -> str:
+        """`UDF 1.02`: the revision's two parts are hexadecimal digits (UDF 2.60, 2.1.5.3)."""
         return f"UDF {self.revision >> 8:x}.{self.revision & 0xFF:02x}"
 
     def position(self, reference: int, number: int, length: int = 0) -> int:

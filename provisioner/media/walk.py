@@ -45,10 +45,14 @@ class FileSystem(Protocol):
     """What a reader of one file system offers; both readers list one directory at a time."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """With its revision, as `UDF 1.02`."""
+        ...
 
     @property
-    def root(self) -> Node: ...
+    def root(self) -> Node:
+        """The root directory."""
+        ...
 
     def children(self, directory: Node) -> Iterable[Node]:
         """Entries of one directory without `.` and `..`; `Damaged` when they make no sense."""

@@ -146,10 +146,12 @@ def machine(
     discs: Sequence[Path],
     firmware: str = "uefi",
     disk_bus: str = "virtio",
+    disk: Path | None = None,
     stick: Path | None = None,
     direct: Sequence[str] = (),
 ) -> Iterator[Machine]:
-    """Start a machine with an empty 64 GB disk; the first disc is the one to start from.
+    """Start a machine with a 64 GB disk, empty or as the raw image `disk`, which is not written to;
+    the first disc is the one to start from.
 
     `firmware` is uefi, secure-boot or bios, `stick` an image of a USB stick, `direct` is
     (kernel, ramdisk, command line) for a direct-kernel guest. It is killed at the end.
@@ -158,6 +160,9 @@ def machine(
         # Short: a UNIX socket's path has room for 107 bytes (docs/facts/libvirt.md, trap 10).
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="standin-")))
         (folder / "serial.log").touch()
+        base = ["-b", str(disk), "-F", "raw"] if disk is not None else []
+        create = ["qemu-img", "create", "-q", "-f", "qcow2", *base, f"{folder}/disk.qcow2", "64G"]
+        subprocess.run(create, check=True)
         argv = _arguments(folder, firmware=firmware, disk_bus=disk_bus, discs=discs)
         if stick is not None:
             argv += ["-device", "qemu-xhci", "-drive", f"if=none,id=stick,format=raw,file={stick}"]
@@ -210,7 +215,6 @@ def without_prompt(install_disc: Path, folder: Path) -> Path:
 
 def _arguments(folder: Path, *, firmware: str, disk_bus: str, discs: Sequence[Path]) -> list[str]:
     disk = folder / "disk.qcow2"
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(disk), "64G"], check=True)
     secure = firmware == "secure-boot"
     argv = ["qemu-system-x86_64", "-machine", "q35,smm=on" if secure else "q35"]
     argv += ["-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max", "-smp", "2", "-m", "1024"]

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import re
+import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import pytest
 from tests.standin.build import Media
 from tests.standin.drivers import inf_text
 from tests.standin.loaders import PROMPT, fat_image
+from tests.standin.packages import which
 from tests.standin.qemu import machine, without_prompt
 
 pytestmark = pytest.mark.boot
@@ -212,3 +214,106 @@ def test_direct_guest(media: Media, switch: str, end: str) -> None:
             assert guest.agent("guest-ping") == {}
             guest.shut_down_by_agent()
         guest.wait_until_off()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("formatted", [True, False])
+def test_a_kept_disk(
+    media: Media, sample: str, answer_disc: MakeDisc, tmp_path: Path, formatted: bool
+) -> None:
+    """WillWipeDisk false: Windows goes on partition 3, formatted or beside the Windows.old that its
+    old Windows becomes; the other partitions keep their bytes."""
+    whole = r"<DiskConfiguration>.*</DiskConfiguration>"
+    kept = re.sub(whole, KEPT if formatted else "", sample, flags=re.DOTALL)
+    disc = answer_disc({"Autounattend.xml": kept.encode()})
+    used = used_disk(tmp_path)
+    start = without_prompt(media.install, tmp_path)
+    with machine(discs=[start, disc], disk=used, disk_bus="sata") as guest:
+        guest.wait_for(r"idle, nobody reports ready|\"event\":\"ready\"")
+        report = guest.report()
+        guest.process.terminate()  # QEMU writes everything before it ends
+        raw = tmp_path / "after.img"
+        guest.process.wait(60)
+        argv = ["qemu-img", "convert", "-O", "raw", f"{guest.folder}/disk.qcow2", str(raw)]
+        subprocess.run(argv, check=True)
+    assert report["notes"] == []
+    assert report["old_windows"] == ([] if formatted else ["Users", "Windows"])
+    (disk,) = report["disks"]
+    assert [(p["number"], p["type"], p["label"]) for p in disk["partitions"]] == [
+        (1, "EFI", "ESP"),
+        (2, "MSR", None),
+        (3, "Primary", "New" if formatted else "Old"),
+        (4, "Primary", "Data"),
+    ]
+    windows, data = (partition_of(raw, number, tmp_path) for number in (3, 4))
+    assert ntfs("ntfscat", data, "letter.txt") == "dear me"
+    assert "Panther" in ntfs("ntfsls", "-p", "/Windows", windows)
+    if not formatted:
+        assert ntfs("ntfscat", windows, "Windows.old/Windows/old.txt") == "the old one"
+        assert ntfs("ntfscat", windows, "photo.jpg") == "mine"
+
+
+KEPT = """\
+<DiskConfiguration>
+  <Disk wcm:action="add"><DiskID>0</DiskID><WillWipeDisk>false</WillWipeDisk>
+    <ModifyPartitions><ModifyPartition wcm:action="add"><Order>1</Order>
+      <PartitionID>3</PartitionID><Format>NTFS</Format><Label>New</Label><Letter>C</Letter>
+    </ModifyPartition></ModifyPartitions>
+  </Disk>
+</DiskConfiguration>
+"""
+SIZES = {1: 260, 2: 16, 3: 40_000, 4: 2_000}
+"""MiB of the partitions of a disk that has been used, from the first MiB on."""
+
+
+def used_disk(folder: Path) -> Path:
+    """A GPT disk with a Windows on partition 3 and data on partition 4, as a sparse raw file."""
+    disk = folder / "used.img"
+    with disk.open("wb") as stream:
+        stream.truncate(64 << 30)
+    kinds = {1: "EF00", 2: "0C01", 3: "0700", 4: "0700"}
+    make = [argument for number, size in SIZES.items()
+            for argument in (f"-n{number}:0:+{size}M", f"-t{number}:{kinds[number]}")]  # fmt: skip
+    subprocess.run([str(which("sgdisk")), *make, str(disk)], check=True, capture_output=True)
+    old = {"Windows/old.txt": "the old one", "Users/dev/x": "x", "photo.jpg": "mine"}
+    for number, label, files in ((1, "ESP", {}), (3, "Old", old), (4, "Data", DATA)):
+        part = folder / f"part{number}.img"
+        with part.open("wb") as stream:
+            stream.truncate(SIZES[number] << 20)
+        fat = ["mkfs.fat", "-F32", "-n", label]
+        argv = fat if number == 1 else ["mkntfs", "-qFQ", "-L", label]
+        subprocess.run([str(which(argv[0])), *argv[1:], str(part)], check=True, capture_output=True)
+        if files:
+            root = folder / "root"
+            root.mkdir(exist_ok=True)
+            subprocess.run(["ntfs-3g", str(part), str(root)], check=True)
+            for name, text in files.items():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_text(text)
+            subprocess.run(["umount", str(root)], check=True)
+        argv = ["dd", f"if={part}", f"of={disk}", f"seek={_start(number)}"]
+        argv += ["bs=1M", "conv=notrunc,sparse"]
+        subprocess.run(argv, check=True, capture_output=True)
+        part.unlink()
+    return disk
+
+
+DATA = {"letter.txt": "dear me"}
+
+
+def partition_of(disk: Path, number: int, folder: Path) -> Path:
+    """One partition of a raw disk as a file."""
+    part = folder / f"after{number}.img"
+    argv = ["dd", f"if={disk}", f"of={part}", f"skip={_start(number)}", f"count={SIZES[number]}"]
+    subprocess.run([*argv, "bs=1M", "conv=sparse"], check=True, capture_output=True)
+    return part
+
+
+def _start(number: int) -> int:
+    return 1 + sum(size for one, size in SIZES.items() if one < number)
+
+
+def ntfs(program: str, *arguments: str | Path) -> str:
+    """What one of ntfs-3g's tools prints about a partition."""
+    argv = [str(which(program)), *map(str, arguments)]
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout

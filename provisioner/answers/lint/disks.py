@@ -288,13 +288,17 @@ def _target(image: Element, disks: dict[str, _Disk]) -> Iterator[Finding]:
             f"it lays out disk {', '.join(disks)}",
         )
         return
-    if not disk.wiped or not disk.created:
-        return
+    if disk.wiped and disk.created:
+        yield from _target_partition(to.find("PartitionID") or to, disk, number)
+
+
+def _target_partition(place: Element, disk: _Disk, number: int) -> Iterator[Finding]:
+    """Windows' partition among those that are created."""
     created = disk.numbered.get(number)
     if created is None:
         yield error(
             "lint.partition-target",
-            to.find("PartitionID") or to,
+            place,
             f"Windows goes on partition {number}, and {len(disk.numbered)} are created",
             "PartitionID counts the created partitions from 1",
         )
@@ -303,7 +307,7 @@ def _target(image: Element, disks: dict[str, _Disk]) -> Iterator[Finding]:
     if kind in (*RUNS_ON_GPT, "extended"):
         yield error(
             "lint.partition-target",
-            to.find("PartitionID") or to,
+            place,
             f"Windows goes on partition {number}, which is of type {created.get('Type')[:10]}",
             "name the Primary partition for Windows",
         )
@@ -313,14 +317,14 @@ def _target(image: Element, disks: dict[str, _Disk]) -> Iterator[Finding]:
     if form and form != "NTFS":
         yield error(
             "lint.partition-format",
-            to.find("PartitionID") or to,
+            place,
             f"Windows goes on partition {number}, which is formatted as {form[:10]}",
             "Windows needs NTFS",
         )
     elif not form:
         yield note(
             "lint.partition-format",
-            to.find("PartitionID") or to,
+            place,
             f"Windows goes on partition {number}, which nothing formats",
             "add a ModifyPartition with <Format>NTFS</Format>",
         )

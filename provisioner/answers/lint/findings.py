@@ -6,6 +6,19 @@ from provisioner.answers.lint.document import Element
 from provisioner.errors import Severity
 from provisioner.frozen import frozen
 
+_OF_NAMES = frozenset(
+    {
+        "lint.deprecated",
+        "lint.duplicate-setting",
+        "lint.skeleton",
+        "lint.spelling",
+        "lint.undocumented-pass",
+        "lint.unknown-setting",
+        "lint.version",
+    }
+)
+"""Rules about a setting itself, whatever its value is."""
+
 
 @frozen
 class Finding:
@@ -36,8 +49,8 @@ def note(rule: str, element: Element, message: str, hint: str | None = None) -> 
 
 
 def _at(rule: str, severity: Severity, element: Element, message: str, hint: str | None) -> Finding:
-    """Points to the value where there is one, otherwise to the element's name."""
-    if element.text_line and not element.children:
+    """Points to the value, or to the name where there is none or the rule is about that."""
+    if element.text_line and not element.children and rule not in _OF_NAMES:
         first = element.value.split("\n", 1)[0]
         return Finding(
             rule=rule,

@@ -87,8 +87,8 @@ def _pc(profile: Profile, host: HostFacts, places: Places) -> Iterator[Problem]:
             rule="host.tpm",
             message=f"this host cannot emulate a TPM: {host.tpm_reason}",
             place=places("machine.tpm"),
-            hint="install swtpm (Debian and Ubuntu: apt install swtpm swtpm-tools), or set "
-            "`machine.tpm: false`",
+            hint="`provisioner doctor` says how to get one (Debian and Ubuntu: apt install swtpm "
+            "swtpm-tools), or set `machine.tpm: false`",
         )
     if machine.accelerator == "kvm" and not host.accelerator.kvm:
         yield Problem(

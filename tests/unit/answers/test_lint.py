@@ -99,6 +99,11 @@ def test_a_position_is_the_values() -> None:
     place = problem.place
     assert place is not None and place.source is not None
     assert place.source[place.column - 1 :][: place.length] == "<OOBES"
+    # A setting that there is not: its name, and not the value behind it.
+    (problem,) = found(changed(("<OOBE>", "<OOBE><Unheard>1</Unheard>")))
+    place = problem.place
+    assert place is not None and place.source is not None
+    assert place.source[place.column - 1 :][: place.length] == "<Unheard"
 
 
 # --- bounds ---------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from provisioner.host.libvirt_facts import (
     parse_cpu_features,
     parse_domain_capabilities,
     parse_qemu_user,
+    session_tpm_reason,
     version,
 )
 from provisioner.host.loopback import FIRST, LAST, free_loopback_ports
@@ -239,3 +240,25 @@ def test_an_emulated_kvm_is_found_out(tmp_path: Path) -> None:
     qemu.chmod(0o755)
     found = probe_kvm(tmp_path / "c", device=tmp_path / "kvm", qemu=str(qemu))
     assert not found.kvm and "only emulates" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("settings", "libvirt", "prints", "command"),
+    [
+        (True, (7, 0, 0), "", None),
+        (False, (9, 0, 0), '["cmdarg-create-config-files"]', None),
+        (False, (7, 2, 0), '["cmdarg-create-config-files"]', "swtpm_setup --create-config-files"),
+        (False, (9, 0, 0), "[]", "swtpm-create-user-config-files"),
+    ],
+)
+def test_a_user_without_settings_of_swtpm(
+    tmp_path: Path, settings: bool, libvirt: tuple[int, int, int], prints: str, command: str | None
+) -> None:
+    """virt-manager #310: known before the start, with the one command that helps."""
+    if settings:
+        (tmp_path / "swtpm_setup.conf").touch()
+    reason = session_tpm_reason(tmp_path, libvirt_version=libvirt, run=lambda: prints)
+    if command is None:
+        assert reason == ""
+    else:
+        assert "not set up for you" in reason and command in reason

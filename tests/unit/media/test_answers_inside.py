@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -252,3 +253,24 @@ def test_odd_presets(ei_cfg: str, pid: str, found: tuple[object, ...] | None) ->
 def test_masks_show_five_characters_at_most() -> None:
     assert masked(KEY.lower()) == "XXXXX-XXXXX-XXXXX-XXXXX-3V66T"
     assert masked(f"{KEY}-{KEY}") == "(not a product key)"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "says"),
+    [
+        ("Autounattend.xml", [], "AUTOUNAT.XML: Setup does not find it"),
+        ("Autounattend.xml.txt", ["-J"], "Autounattend.xml.txt: Setup does not find it"),
+        ("answers/Autounattend.xml", ["-J"], "does not look in the folder answers"),
+    ],
+)
+def test_a_file_that_setup_overlooks(
+    tmp_path: Path, name: str, options: list[str], says: str
+) -> None:
+    path = tmp_path / "tree" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("<unattend/>")
+    disc = tmp_path / "a.iso"
+    argv = ["genisoimage", "-quiet", *options, "-o", str(disc), str(tmp_path / "tree")]
+    subprocess.run(argv, check=True, capture_output=True)
+    (remark,) = inspect(disc).remarks
+    assert says in remark

@@ -32,6 +32,8 @@ TRAPS = (
             "media.setup-language",
             "windows.setup-language",
         ),
+        avoided="the answer disc is read back, every name and byte of it; `inspect` tells of "
+        "names that another disc has cut",
     ),
     Trap(
         sees='"Select image" or the key page',
