@@ -29,7 +29,7 @@ Moved = Callable[[int], None]
 
 
 class Writeback:
-    """Makes the kernel begin to write what lies in its cache, so that fsync finds little left to do.
+    """Makes the kernel begin to write what lies in its cache, so that fsync finds little to do.
 
     Measured, an eighth of the time. What is not written yet stays in the cache.
     """
