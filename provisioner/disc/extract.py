@@ -19,7 +19,7 @@ from provisioner.errors import FailedError, RefusedError
 from provisioner.frozen import frozen
 from provisioner.image.content import Payload
 from provisioner.image.output import created, failure, remove_abandoned, require_space
-from provisioner.image.transfer import write_payload
+from provisioner.image.transfer import Writeback, write_payload
 from provisioner.tree import Slice
 
 _TEMPORARY = r"\.[0-9a-f]{8}\."
@@ -160,12 +160,16 @@ class _Extraction:
         )
         payload = Payload(path=PurePosixPath(item.path), pieces=pieces, length=item.size)
 
-        def moved(count: int) -> None:
-            self._done += count
-            self._progress(self._done, total)
-
+        begun = self._done
         try:
             out = created(temporary, 0o600)
+            writeback = Writeback(out)
+
+            def moved(count: int) -> None:
+                self._done += count
+                writeback.reached(self._done - begun)
+                self._progress(self._done, total)
+
             try:
                 write_payload(payload, out, 0, moved=moved)
                 if item.mode is not None:

@@ -20,7 +20,7 @@ from provisioner.image.iso_records import BLOCK
 from provisioner.image.mastering import Form, Layout, lay_out
 from provisioner.image.output import refuse_source, replacing
 from provisioner.image.shapes import large_files, name_views, shape_problems
-from provisioner.image.transfer import STEP, write_all, write_payload
+from provisioner.image.transfer import Writeback, write_all, write_payload
 from provisioner.tree import File, HostFile, Slice, Tree
 
 Progress = Callable[[int, int], None]
@@ -84,17 +84,14 @@ def write_disc(
 
 def _fill(out: int, layout: Layout, form: Form, progress: Progress) -> None:
     total = sum(stored.payload.length for stored in layout.stored)
-    done = started = position = 0
+    done = position = 0
+    writeback = Writeback(out)
 
     def moved(count: int) -> None:
-        nonlocal done, started, position
+        nonlocal done, position
         done += count
         position += count
-        if position - started >= STEP:
-            # Makes the kernel begin to write, so that fsync finds little left to do: measured,
-            # an eighth of the time. What it has not written it keeps.
-            os.posix_fadvise(out, started, position - started, os.POSIX_FADV_DONTNEED)
-            started = position
+        writeback.reached(position)
         progress(done, total)
 
     progress(0, total)

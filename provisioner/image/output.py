@@ -12,12 +12,15 @@ import os
 import re
 import shutil
 import stat
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from provisioner.errors import FailedError, HostError, ProvisionerError, RefusedError
+
+_LONGEST = 225
 
 
 @contextmanager
@@ -61,7 +64,14 @@ def _flush_folder(folder: Path) -> None:
 
 def temporary_name(destination: Path) -> Path:
     """A hidden name beside `destination` that no other live process of this host uses for it."""
-    return destination.with_name(f".{destination.name}.{os.getpid()}.part")
+    return destination.with_name(f"{_stem(destination)}{os.getpid()}.part")
+
+
+def _stem(destination: Path) -> str:
+    """What a temporary name has before the number: hashed where a name of at most 255 bytes would
+    not have room for the rest."""
+    name = os.fsencode(destination.name)
+    return f".{destination.name}." if len(name) <= _LONGEST else f".{zlib.crc32(name):08x}."
 
 
 def require_space(folder: Path, needed: int) -> None:
@@ -164,7 +174,7 @@ def remove_abandoned(folder: Path, stem: str) -> None:
 
 
 def _earlier(destination: Path) -> None:
-    remove_abandoned(destination.parent, re.escape(f".{destination.name}."))
+    remove_abandoned(destination.parent, re.escape(_stem(destination)))
 
 
 def _remove_if_abandoned(path: Path) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from provisioner.errors import FailedError, RefusedError
-from provisioner.ports import Hypervisor, Medium
+from provisioner.ports import Drive, Hypervisor, Medium
 
 
 def attach(
@@ -26,9 +27,8 @@ def attach(
                 hint="name the one to change with --drive, or eject one first",
             )
         target = empty[-1].target
-    elif all(drive.target != target for drive in drives):
-        known = ", ".join(drive.target for drive in drives) or "none"
-        raise FailedError(f"{name} has no drive {target}", hint=f"its drives: {known}")
+    else:
+        _require_drive(drives, name, target)
     kind = "qcow2" if _is_qcow2(image) else "raw"
     hypervisor.change_medium(name, target, Medium(path=str(image), format=kind), force=force)
     return target
@@ -37,8 +37,10 @@ def attach(
 def eject(hypervisor: Hypervisor, name: str, *, target: str | None, force: bool) -> tuple[str, ...]:
     """Empties the named drive, or the one that holds a disc; the drives that were emptied."""
     _require_ours(hypervisor, name)
-    loaded = [drive for drive in hypervisor.drives(name) if drive.medium is not None]
+    drives = hypervisor.drives(name)
+    loaded = [drive for drive in drives if drive.medium is not None]
     if target is not None:
+        _require_drive(drives, name, target)
         loaded = [drive for drive in loaded if drive.target == target]
     if target is None and len(loaded) > 1:
         held = ", ".join(f"{d.target}: {d.medium.path}" for d in loaded if d.medium)
@@ -54,6 +56,12 @@ def _require_ours(hypervisor: Hypervisor, name: str) -> None:
     record = hypervisor.domain(name)
     if record is not None and record.ownership is None:
         raise RefusedError(f"the domain {name} was not made by provisioner; it is left alone")
+
+
+def _require_drive(drives: Sequence[Drive], name: str, target: str) -> None:
+    if all(drive.target != target for drive in drives):
+        known = ", ".join(drive.target for drive in drives) or "none"
+        raise FailedError(f"{name} has no drive {target}", hint=f"its drives: {known}")
 
 
 def _is_qcow2(image: Path) -> bool:

@@ -70,3 +70,12 @@ def test_other_names_are_let_be(target: Path) -> None:
         assert folder == temporary_name(target)
         (folder / "file").touch()
     assert parts(target) == sorted(others)
+
+
+def test_names_of_any_length(tmp_path: Path) -> None:
+    for length in (200, 225, 226, 255):
+        target = tmp_path / ("n" * length)
+        write(target)
+        assert target.read_bytes() == b"new"
+        with working_folder(target) as folder:
+            assert folder.parent == tmp_path
