@@ -136,13 +136,17 @@ def wanted_spans(disk: Disk, more: tuple[Span, ...], *, head: int, tail: int) ->
 def find(sector: bytes, disk: Disk, state: Path) -> Capsule | None:
     """The capsule that gives back what a stick with this first sector held, if an interrupted
     write left one. Sticks may share a serial; the marker on the stick says which is its own."""
-    for folder in sorted((state / "usb").glob(f"{_safe(disk)}-*")):
-        found = load(folder)
-        if found is None or found.expired:
-            continue
-        if (found.proof, found.size) == (disk.proof, disk.size) and found.matches(sector):
+    for found in _of(disk, state):
+        if not found.expired and found.matches(sector):
             return found
     return None
+
+
+def _of(disk: Disk, state: Path) -> Iterator[Capsule]:
+    for folder in sorted((state / "usb").glob(f"{_safe(disk)}-*")):
+        found = load(folder)
+        if found is not None and (found.proof, found.size) == (disk.proof, disk.size):
+            yield found
 
 
 def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Capsule:
@@ -154,6 +158,9 @@ def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Ca
         old = find(device.read(0, SECTOR), disk, state)
     if old is not None and all(covers(old.spans, *span) for span in spans):
         return old
+    for useless in _of(disk, state):
+        if useless.expired:  # left by a write that was killed; it holds what somebody's stick held
+            useless.remove()
     name = secrets.token_hex(8)
     folder = state / "usb" / f"{_safe(disk)}-{name}"
     try:

@@ -26,7 +26,10 @@ SIZE = 96 * MIB
 @pytest.fixture
 def stick(tmp_path: Path) -> Iterator[Loop]:
     with loop(tmp_path / "stick.img", SIZE, parts=True) as found:
-        yield found
+        try:
+            yield found
+        finally:
+            run("blockdev", "--setrw", found.path)  # the node would stay so for whoever comes next
 
 
 @pytest.fixture

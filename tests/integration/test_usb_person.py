@@ -107,6 +107,8 @@ def test_killed_before_the_point_of_no_return(home: Home, stick: Loop) -> None:
 
 def test_killed_after_it(home: Home, stick: Loop) -> None:
     killed(home, stick, 60 * MIB)
+    kept = home.state / "usb"
+    assert list(kept.iterdir())
     code, words = said(started(home, stick, "list"))
     assert code == 0
     assert "a write of it did not come to its end" in words
@@ -116,6 +118,7 @@ def test_killed_after_it(home: Home, stick: Loop) -> None:
     code, words = said(started(home, stick, *WRITE))
     assert (code, "every byte was read back" in words) == (0, True)
     assert stick.file.read_bytes()[: 100 * MIB] == (home.work / "a.img").read_bytes()
+    assert not list(kept.iterdir()), "nothing of the old contents stays on this host"
 
 
 def test_nobody_without_udisks_and_sudo(home: Home, stick: Loop) -> None:
