@@ -134,7 +134,7 @@ def test_times_are_kept(tmp_path: Path, loader: UefiNtfs) -> None:
     assert (tmp_path / "out/old.txt").stat().st_mtime == 1_234_567_890
 
 
-@pytest.mark.parametrize("size", [300 << 20, 9 << 30, 3 << 40])
+@pytest.mark.parametrize("size", [300 << 20, 40 << 30])
 def test_a_whole_stick_of_any_size(tmp_path: Path, loader: UefiNtfs, size: int) -> None:
     made = stick(FILES, loader, capacity=size).made(tmp_path / "scratch")
     assert made.size == size and made.used < 400 << 20
