@@ -23,7 +23,7 @@ from provisioner.usb.uefi_ntfs import UefiNtfs, read_uefi_ntfs
 from tests.unit.cli.program import Home, members
 from tests.unit.usb.discs import windows_disc
 from tests.unit.usb.readers import EPOCH, run, with_folders, written
-from tests.unit.usb.test_compose import FILES, NAMES, reveal
+from tests.unit.usb.test_compose import COLLIDING, FILES, reveal
 from tests.unit.usb.uefi_ntfs import SIGNED, uefi_ntfs
 
 X64 = ("efi/boot/bootx64.efi",)
@@ -193,7 +193,7 @@ def test_random_trees_come_back_identical(
     folders, seen = [""], set()
     files: dict[str, bytes | None] = {}
     for _ in range(data.draw(st.integers(3, 60))):
-        path = chance.choice(folders) + data.draw(NAMES)
+        path = chance.choice(folders) + data.draw(COLLIDING)
         if path.upper() in seen or path.casefold() in seen:
             continue
         seen |= {path.upper(), path.casefold()}
