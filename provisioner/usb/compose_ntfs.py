@@ -7,6 +7,7 @@ are set, so that the same tree gives the same bytes.
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 import weakref
@@ -175,13 +176,16 @@ class NtfsStick:
         total = sum(payload.length for payload in self._payloads)
         done = 0
         for payload in self._payloads:
-            with (shown / payload.path).open("xb", buffering=0) as target:
+            target = _new_file(shown / payload.path)
+            try:
                 for block in payload.blocks():
                     view = memoryview(block)
                     while view:
-                        view = view[target.write(view) :]
+                        view = view[os.write(target, view) :]
                     done += len(block)
                     progress("composing", done, total)
+            finally:
+                os.close(target)
 
     def _require_whole(self, volume: Volume) -> None:
         """Every file is there, and no part of it is a hole."""
@@ -245,6 +249,18 @@ class NtfsStream:
     def ends(self, size: int) -> tuple[Block, ...]:
         """Partition tables that count a stick of `size` bytes, with the same partitions."""
         return tables.ends(self._layout, size)
+
+
+def _new_file(path: Path) -> int:
+    """Open past the page cache: the kernel hands ntfs-3g 128 KiB at once then, and 4 KiB
+    otherwise, which takes eight times as long."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(path, flags | os.O_DIRECT)
+    except OSError as err:
+        if err.errno != errno.EINVAL:
+            raise
+        return os.open(path, flags)
 
 
 def _inside(span: Span, offset: int) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from provisioner.errors import Problem
+from provisioner.errors import MediaError, Problem
 from provisioner.frozen import frozen
 from provisioner.image.content import Reveal, holds_secret
 from provisioner.media.facts import MediaFacts
@@ -99,6 +99,7 @@ def plan_stick(
     loader = None
     if order.uefi_ntfs is not None:
         loader = read_uefi_ntfs(order.uefi_ntfs, loaders(facts))
+        _require_signed(loader, profile)
     identity = facts.fingerprint.digest
     if profile is None:
         label, answers, tree = label_from(facts.label), None, media.tree
@@ -114,6 +115,15 @@ def plan_stick(
     if loader is not None:
         notes = (*notes, *loader.warnings())
     return StickPlan(media=media, answers=answers, tree=tree, form=form, loader=loader, notes=notes)
+
+
+def _require_signed(loader: UefiNtfs, profile: Profile | None) -> None:
+    metal = profile.metal if profile is not None else None
+    if metal is not None and metal.firmware == "secure-boot":
+        for reason in loader.refused():
+            raise MediaError(
+                reason, hint="take the image as the project makes it, or `metal.firmware: uefi`"
+            )
 
 
 def _narrowed(facts: MediaFacts, order: Order) -> MediaFacts:

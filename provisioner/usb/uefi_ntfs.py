@@ -46,8 +46,8 @@ class UefiNtfs:
         """SHA-256, in hexadecimal."""
         return hashlib.sha256(self.data).hexdigest()
 
-    def warnings(self) -> Iterator[str]:
-        """What Secure Boot makes of each program in it."""
+    def refused(self) -> Iterator[str]:
+        """What Secure Boot does not start, and why."""
         for program in self.programs:
             where = f"{program.path} in {self.path.name}"
             if program.path in self.unsound:
@@ -56,10 +56,15 @@ class UefiNtfs:
                 yield f"{where}: {program.problem}; Secure Boot refuses it"
             elif not program.signers:
                 yield f"{where} is not signed: Secure Boot has to be off to start the stick"
-            else:
+
+    def warnings(self) -> Iterator[str]:
+        """What Secure Boot makes of each program in it."""
+        yield from self.refused()
+        for program in self.programs:
+            if program.signers and not program.problem and program.path not in self.unsound:
                 names = ", ".join(signer.subject for signer in program.signers)
                 meanings = "; ".join(authority.meaning for authority in program.authorities)
-                yield f"{where} is signed by {names}: it {meanings}"
+                yield f"{program.path} in {self.path.name} is signed by {names}: it {meanings}"
 
 
 def read_uefi_ntfs(path: Path, wanted: Collection[str]) -> UefiNtfs:

@@ -29,7 +29,7 @@ FIRMWARE = {
 }
 DEAD_ENDS = (
     r"grub> ?$|grub rescue>",
-    r"FAILED stand-in",
+    r"FAILED stand-in.*\n",
     r"Kernel panic",
     r"UEFI Interactive Shell",
     r"No bootable device",

@@ -1,5 +1,6 @@
-"""Shows what a stick made of a disc or an image will hold. Nothing is written, no secret is shown.
+"""Shows what a stick made of a disc or an image will hold. No stick is written, no secret is shown.
 
+With --export-edition the edition is exported into the cache, which takes minutes the first time.
 With --to it is planned for that very stick, and what would refuse it is told. --boot-test also
 starts it under QEMU, from an emulated USB stick, until its loader speaks.
 """

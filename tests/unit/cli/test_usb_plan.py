@@ -15,7 +15,7 @@ from tests.unit.cli.test_usb import STICK, run, words
 from tests.unit.usb.discs import windows_disc
 from tests.unit.usb.readers import checked
 from tests.unit.usb.test_ntfs import extracted, partition
-from tests.unit.usb.uefi_ntfs import uefi_ntfs
+from tests.unit.usb.uefi_ntfs import SIGNED, uefi_ntfs
 
 ROOM = 256 << 20
 
@@ -86,6 +86,20 @@ def test_the_plan_is_what_is_written(home: Home, tmp_path: Path) -> None:
     (written,) = members([json.loads(line) for line in done.stdout.splitlines()], "written")
     assert (plan["size"], plan["used"]) == (written["size"], written["bytes"])
     checked(dump)
+
+
+def test_a_loader_that_secure_boot_refuses(home: Home, tmp_path: Path) -> None:
+    """Told where nothing is known of the PC, refused where its profile asks for Secure Boot."""
+    profile = "extends: usb-laptop\nmedia: {install: Win11.iso}\nwindows: {edition: Professional}\n"
+    (home.work / "pc.yaml").write_text(profile)
+    disc = windows_disc(tmp_path, more={"efi/boot/bootx64.efi": SIGNED})
+    disc.rename(home.work / "signed.iso")
+    ntfs = ("--layout", "ntfs", "--uefi-ntfs", "uefi-ntfs.img")
+    for firmware, code in (("uefi", 0), ("secure-boot", 3)):
+        options = ("--profile", "pc.yaml", "--set", f"metal.firmware={firmware}")
+        done = run(home, "plan", "signed.iso", *ntfs, *options)
+        assert done.returncode == code, done
+        assert "EFI/Boot/bootx64.efi in uefi-ntfs.img is not signed" in words(done.stderr)
 
 
 def test_ntfs_onto_a_stick(home: Home, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from provisioner.usb.uefi_ntfs import UefiNtfs, read_uefi_ntfs
 from tests.unit.cli.program import Home, members
 from tests.unit.usb.discs import windows_disc
 from tests.unit.usb.readers import EPOCH, run, with_folders, written
-from tests.unit.usb.test_compose import FILES, NAMES, reveal
+from tests.unit.usb.test_compose import COLLIDING, FILES, reveal
 from tests.unit.usb.uefi_ntfs import SIGNED, uefi_ntfs
 
 X64 = ("efi/boot/bootx64.efi",)
@@ -134,7 +134,7 @@ def test_times_are_kept(tmp_path: Path, loader: UefiNtfs) -> None:
     assert (tmp_path / "out/old.txt").stat().st_mtime == 1_234_567_890
 
 
-@pytest.mark.parametrize("size", [300 << 20, 9 << 30, 3 << 40])
+@pytest.mark.parametrize("size", [300 << 20, 40 << 30])
 def test_a_whole_stick_of_any_size(tmp_path: Path, loader: UefiNtfs, size: int) -> None:
     made = stick(FILES, loader, capacity=size).made(tmp_path / "scratch")
     assert made.size == size and made.used < 400 << 20
@@ -193,7 +193,7 @@ def test_random_trees_come_back_identical(
     folders, seen = [""], set()
     files: dict[str, bytes | None] = {}
     for _ in range(data.draw(st.integers(3, 60))):
-        path = chance.choice(folders) + data.draw(NAMES)
+        path = chance.choice(folders) + data.draw(COLLIDING)
         if path.upper() in seen or path.casefold() in seen:
             continue
         seen |= {path.upper(), path.casefold()}

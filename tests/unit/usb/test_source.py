@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import MediaError
-from provisioner.media.facts import MediaKind
+from provisioner.media.facts import Extent, MediaKind
 from provisioner.media.inspect import inspect
 from provisioner.usb.compose_export import export_edition
 from provisioner.usb.compose_source import windows_media
@@ -106,6 +106,14 @@ def test_a_real_size_is_split_and_a_big_file_refused(tmp_path: Path) -> None:
     assert media.install == "split in 1"
     assert "sources/install.swm" in {str(path) for path, _ in media.tree.files()}
     assert "sources/install.wim" not in {str(path) for path, _ in media.tree.files()}
+    whole = windows_media(facts, ntfs=True)
+    assert whole.install == "as it is" and not whole.parts
+    other = next(path for path in facts.files if not path.startswith("sources/"))
+    large = replace(facts, files={**facts.files, other: (Extent(offset=0, length=1 << 32),)})
+    with pytest.raises(MediaError, match=r"only an install\.wim can be split") as caught:
+        windows_media(large)
+    assert other in caught.value.message and "--layout ntfs" in (caught.value.hint or "")
+    assert other in {str(path) for path, _ in windows_media(large, ntfs=True).tree.files()}
 
 
 def test_a_solid_image_that_does_not_fit_names_the_choices(tmp_path: Path) -> None:
@@ -115,6 +123,7 @@ def test_a_solid_image_that_does_not_fit_names_the_choices(tmp_path: Path) -> No
         windows_media(facts, part_bytes=1024)
     assert "is solid" in caught.value.message
     assert "--export-edition N" in (caught.value.hint or "")
+    assert "--layout ntfs --uefi-ntfs FILE" in (caught.value.hint or "")
     assert "2 Pro shown (Professional)" in (caught.value.hint or "")
 
 
