@@ -18,9 +18,12 @@ import subprocess
 import termios
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.measure import Row, seconds
 from benchmarks.workshop import Workshop
@@ -29,6 +32,8 @@ from tests.integration.places import HOST, Place, system_daemon
 from tests.integration.processes import processes_mentioning
 from tests.standin.build import media_paths
 from tests.standin.setup.serial_report import frame
+
+T = TypeVar("T")
 
 COUNTS = (1, 10, 50)
 WINDOW = 120.0
@@ -68,8 +73,7 @@ def rows(workshop: Workshop, counts: Sequence[int] = COUNTS) -> Iterator[Row]:
         home = _home(stack, workshop, stack.enter_context(system_daemon()))
         made = 0
         for count in counts:
-            for number in range(made, count):
-                _machine(home, number)
+            _each(range(made, count), partial(_machine, home))
             made = count
             with _watched(home, count) as watches, ExitStack() as beside:
                 if count == counts[0]:
@@ -85,7 +89,7 @@ def _embedded(stack: ExitStack, workshop: Workshop) -> dict[str, list[int]]:
     """One machine where libvirt runs in our own keeper: its processes, the keeper included."""
     home = _home(stack, workshop, HOST)
     stack.callback(_delete, home)
-    _machine(home, 0)
+    _each(range(1), partial(_machine, home))
     (watch,) = stack.enter_context(_watched(home, 1))
     mentioning = processes_mentioning(f"{home.folder}/").items()
     keepers = [pid for pid, line in mentioning if "provisioner.host.keeper" in line]
@@ -167,13 +171,19 @@ def _machine(home: Home, number: int) -> None:
         "  users: [{name: dev, groups: [Administrators], password: {generate: 20}}]}\n"
         "machine: {cpus: 2, memory: 512 MiB, firmware: uefi, tpm: false, ready: {when: serial}}\n"
     )
-    with redirect_stdout(io.StringIO()):  # what a test would show when it fails
-        home.run("up", str(profile), "--detach")
+    home.run("up", str(profile), "--detach")
 
 
 def _delete(home: Home) -> None:
-    with redirect_stdout(io.StringIO()):
-        home.delete_everything()
+    folders = (folder for folder in home.state.iterdir() if (folder / "state.json").exists())
+    names = [folder.name for folder in folders]
+    _each(names, lambda name: home.run("delete", name, "--yes"))
+
+
+def _each(items: Iterable[T], act: Callable[[T], object]) -> None:
+    """A few at a time, and without what a test would show when it fails."""
+    with redirect_stdout(io.StringIO()), ThreadPoolExecutor(4) as pool:
+        list(pool.map(act, items))
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import pytest
 
 from tests.integration.home import Home
 from tests.integration.leaks import leaks
-from tests.standin.setup.serial_report import STAGES
 
 pytestmark = pytest.mark.integration
 
@@ -69,15 +68,6 @@ def test_a_guest_that_hangs(home: Home) -> None:
     assert told["verdict"]["signature"] == "stage.image"
     assert "screen.png" in told["pictures"]
     assert home.json("list").events == []
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_hang_at_each_stage_has_its_verdict(home: Home, stage: str) -> None:
-    home.direct_guest(f"standin.hang={stage}")
-    home.run("up", home.profile("machine: {ready: {within: 20 s}}\n"), expect=6)
-    (folder,) = (home.state / "failures").iterdir()
-    assert autopsy_of(folder)["verdict"]["signature"] == f"stage.{stage}"
 
 
 def test_keep_failed(home: Home) -> None:

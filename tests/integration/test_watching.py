@@ -21,7 +21,7 @@ from provisioner.host.serial import FileSerialLog
 from tests.integration.home import Done, Home, Running
 from tests.integration.places import Place
 from tests.integration.test_modes import own_kernel
-from tests.standin.setup.serial_report import STAGES, frame, read_events
+from tests.standin.setup.serial_report import SCRIPT_STAGES, STAGES, frame, read_events
 
 pytestmark = pytest.mark.integration
 
@@ -113,11 +113,15 @@ def test_watch_after_a_crash_and_a_second_watch(home: Home) -> None:
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_hang_at_each_stage_is_noticed(stage: str, home: Home) -> None:
+@pytest.mark.parametrize("stage", [*STAGES, *SCRIPT_STAGES])
+def test_a_hang_at_each_stage_is_noticed_and_judged(stage: str, home: Home) -> None:
     home.environment["PROVISIONER_STALL_AFTER"] = LIMIT
     home.direct_guest(f"standin.hang={stage}")
-    require_stall(home.json("up", home.profile(), "--keep-failed", expect=6), stage)
+    require_stall(home.json("up", home.profile(), expect=6), stage)
+    (folder,) = (home.state / "failures").iterdir()
+    told = json.loads((folder / "autopsy.json").read_text())
+    assert told["verdict"]["signature"] == f"stage.{stage}"
+    assert home.json("list").events == [], "undone"
 
 
 def require_stall(failed: Done, stage: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from tests.standin.setup import first_logon, machine, offers, services
 from tests.standin.setup.outcome import SetupStopped
 from tests.standin.setup.screen import Screen
-from tests.standin.setup.serial_report import STAGES, SerialReport
+from tests.standin.setup.serial_report import SCRIPT_STAGES, STAGES, SerialReport
 
 
 def start_direct(serial: SerialReport, screen: Screen, switches: Mapping[str, str]) -> None:
@@ -46,7 +46,8 @@ def start_direct(serial: SerialReport, screen: Screen, switches: Mapping[str, st
 
 def _go_through(serial: SerialReport, switches: Mapping[str, str]) -> None:
     """Report every stage of an installation that does not happen."""
-    for stage in STAGES:
+    script = SCRIPT_STAGES if switches.get("hang") in SCRIPT_STAGES else ()
+    for stage in (*STAGES[:-1], *script, STAGES[-1]):
         serial.begin(stage)
         if stage == switches.get("hang"):
             services.idle()

@@ -19,6 +19,8 @@ STAGES = (
     "first-boot", "specialize", "oobe", "first-logon", "agent",
 )  # fmt: skip
 """Everything the stand-in goes through, in its order."""
+SCRIPT_STAGES = ("drivers", "settings", "steps", "cleanup")
+"""What the script of the first logon goes through besides, in Windows."""
 REPORT_MARK = "STANDIN-REPORT"
 PIECE_LENGTH = 160
 """Characters of base64 per line: whole lines stay well below 200."""

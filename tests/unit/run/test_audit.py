@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from provisioner.errors import FailedError, GuestError, ProvisionerError
 from provisioner.guest.agent import Agent
+from provisioner.resources import shipped_folder
 from provisioner.run.audit import ANSWER_FILES, SECRETS, WINLOGON, Check, Standing, audit
 from tests.fakes.clock import FakeClock
 from tests.unit.run.scenes import Scene
@@ -240,3 +241,16 @@ def test_an_agent_that_answers_junk(answer: Any) -> None:
             act()
         except ProvisionerError as err:
             assert err.exit_code == 6
+
+
+@pytest.mark.parametrize("script", ["scripts/first-logon.ps1.j2", "old/first-logon.ps1.j2"])
+def test_what_is_looked_for_is_what_the_scripts_remove(script: str) -> None:
+    text = (shipped_folder() / "templates/windows" / script).read_text(encoding="utf-8")
+    listed = re.search(r"\$answers = @\(\n(.*?)\n    \)", text, re.DOTALL)
+    assert listed is not None
+    removed = {
+        line.strip().strip('"').replace("$env:SystemRoot", "C:\\Windows")
+        .replace("$env:SystemDrive", "C:").replace("`$", "$")
+        for line in listed[1].splitlines()
+    }  # fmt: skip
+    assert removed == set(ANSWER_FILES)

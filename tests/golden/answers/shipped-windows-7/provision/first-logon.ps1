@@ -133,6 +133,7 @@ try {
     if (@('00000000', 'c0000034') -notcontains $status) { Send-Warning "the autologon secret stays: $status" }
     $answers = @(
         "$env:SystemRoot\Panther\unattend.xml"
+        "$env:SystemRoot\Panther\unattend-original.xml"
         "$env:SystemRoot\Panther\Unattend\unattend.xml"
         "$env:SystemRoot\Panther\Unattend\autounattend.xml"
         "$env:SystemRoot\System32\Sysprep\unattend.xml"
