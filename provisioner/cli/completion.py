@@ -78,6 +78,24 @@ def profiles(prefix: str, **_: Any) -> Iterator[str]:
     yield from _paths(prefix, (".yaml", ".yml"))
 
 
+def profile_keys(prefix: str, **_: Any) -> Iterator[str]:
+    """The next keys of a profile: `windows.`, `windows.locale.`, `windows.locale.keyboard=`.
+
+    The only completer that needs the profile's model, which takes a moment to import.
+    """
+    if "=" in prefix or "[" in prefix:
+        return
+    from provisioner.profile.fields import Form, Forms, below, keys
+    from provisioner.profile.model import Profile
+
+    head, dot, _rest = prefix.rpartition(".")
+    forms: Forms = (Form(Profile),)
+    for part in head.split(".") if dot else ():
+        forms = below(forms, part)
+    for key in keys(forms):
+        yield f"{head}{dot}{key}" + ("." if keys(below(forms, key)) else "=")
+
+
 def media_discs(prefix: str, **_: Any) -> Iterator[str]:
     """`install=` and `drivers=`, then disc images: those of the library, and files."""
     kind, separator, file = prefix.partition("=")

@@ -12,6 +12,7 @@ from provisioner.cli.completion import (
     files,
     machine_names,
     media_discs,
+    profile_keys,
     profiles,
 )
 from provisioner.errors import UsageError
@@ -68,7 +69,7 @@ def profile_options(parser: argparse.ArgumentParser, *, optional: bool = False) 
 
 def set_option(parser: argparse.ArgumentParser) -> None:
     """--set."""
-    parser.add_argument(
+    change = parser.add_argument(
         "--set",
         action="append",
         default=[],
@@ -76,6 +77,7 @@ def set_option(parser: argparse.ArgumentParser) -> None:
         dest="sets",
         help="change one key of the profile, as windows.edition=Professional",
     )
+    completes(change, profile_keys)
 
 
 def media_option(parser: argparse.ArgumentParser) -> None:
