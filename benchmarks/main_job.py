@@ -57,7 +57,7 @@ def _made(timing: Timing, disc: Path) -> str:
 
 
 def _alternatives(workshop: Workshop, disc: Path) -> tuple[Timing, Timing]:
-    """Building the whole disc again with the no-prompt loader, and of copying it."""
+    """Building the whole disc again with the no-prompt loader, and copying it."""
     rebuilt = workshop.folder / "rebuilt.iso"
 
     def forget() -> None:
