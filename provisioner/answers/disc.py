@@ -126,13 +126,10 @@ def compose(
     `stick` is given where it is no disc but an install stick for a physical PC.
     """
     _require_architecture(profile, install, edition)
-    marked = _marked(profile, identity)
-    marker = marked[0]
-    taken = None
-    if drivers is not None and profile.metal is None:
-        taken = driver_files.collect(drivers, profile.machine, edition, devices)
+    marker, marked = _marked(profile, identity)
+    taken = _drivers(profile, edition, drivers, devices)
     if profile.windows.answer_file is not None:
-        return _own(profile, supplied, marked=marked, taken=taken)
+        return _own(profile, supplied, marked=(marker, marked), taken=taken)
     server = windows.is_server(edition)
     languages = locale.choose(profile.windows.locale, install, edition)
     disk, data_disks = _layouts(profile, edition, stick)
@@ -154,7 +151,7 @@ def compose(
     when = windows.ready_when(profile, agent=taken is not None and taken.agent)
     entries: list[tuple[str, Entry]] = [
         (ANSWER_FILE, _answer_file(templates, answers)),
-        marked,
+        (marker, marked),
         *_first_logon(profile, edition, autologon, taken, when, marker, templates),
         *(taken.entries if taken is not None else ()),
         *logo.entries,
@@ -185,6 +182,14 @@ def _require_architecture(profile: Profile, install: MediaFacts, edition: Editio
             f"{edition.name} on {install.path.name} is for {edition.architecture}",
             hint=f"take media for {profile.windows.architecture}",
         )
+
+
+def _drivers(
+    profile: Profile, edition: Edition, drivers: MediaFacts | None, devices: Sequence[str]
+) -> driver_files.DriverFiles | None:
+    if drivers is None or profile.metal is not None:
+        return None
+    return driver_files.collect(drivers, profile.machine, edition, devices)
 
 
 def _layouts(
