@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from provisioner.answers import (
     apply,
@@ -124,31 +125,18 @@ def compose(
     where the driver disc lacks something, TemplateError where a (user's) template is wrong.
     `stick` is given where it is no disc but an install stick for a physical PC.
     """
-    identity = profile.name if identity is None else identity
-    if not _IDENTITY.fullmatch(identity):
-        raise ValueError(f"{identity!r} cannot name a marker file")
-    if edition.architecture != profile.windows.architecture:
-        raise MediaError(
-            f"{edition.name} on {install.path.name} is for {edition.architecture}",
-            hint=f"take media for {profile.windows.architecture}",
-        )
-    marker = f"provision/machine-{identity}"
-    marked = (marker, File(content=(Bytes(data=f"{profile.name}\r\n".encode("ascii")),)))
-    taken = None
-    if drivers is not None and profile.metal is None:
-        taken = driver_files.collect(drivers, profile.machine, edition, devices)
+    _require_architecture(profile, install, edition)
+    marker, marked = _marked(profile, identity)
+    taken = _drivers(profile, edition, drivers, devices)
     if profile.windows.answer_file is not None:
-        return _own(profile, supplied, marked=marked, taken=taken)
+        return _own(profile, supplied, marked=(marker, marked), taken=taken)
     server = windows.is_server(edition)
     languages = locale.choose(profile.windows.locale, install, edition)
-    disk, data_disks = layout.decide(profile, image_bytes=edition.total_bytes)
-    if stick is not None and stick.numbers is not None:
-        disk = layout.of_unknown_size(profile, number=stick.numbers.target)
+    disk, data_disks = _layouts(profile, edition, stick)
     key = keys.choose(edition, install, profile.windows.product_key)
     autologon = logon.decide(profile.windows, server=server)
     networking = network.decide(profile)
     logo = _logo(profile, supplied)
-
     answers = windows.answer_context(
         profile,
         edition,
@@ -160,28 +148,11 @@ def compose(
         marker=marker.replace("/", "\\"),
         stick=stick,
     )
-    answer_file = serialise(
-        templates.render(ANSWER_TEMPLATE, answers),
-        template=ANSWER_TEMPLATE,
-        windows_pe=answers["windows_pe"],
-    )
     when = windows.ready_when(profile, agent=taken is not None and taken.agent)
-    first_logon = (
-        old.entries(
-            profile,
-            edition,
-            autologon=autologon,
-            drivers=taken,
-            ready_when=when,
-            templates=templates,
-        )
-        if old.is_old(edition)
-        else _first_logon(profile, edition, autologon, taken, marker, templates)
-    )
     entries: list[tuple[str, Entry]] = [
-        (ANSWER_FILE, File(content=(answer_file,))),
-        marked,
-        *first_logon,
+        (ANSWER_FILE, _answer_file(templates, answers)),
+        (marker, marked),
+        *_first_logon(profile, edition, autologon, taken, when, marker, templates),
         *(taken.entries if taken is not None else ()),
         *logo.entries,
         *_applied(profile, edition, (disk, *data_disks), templates),
@@ -205,15 +176,67 @@ def compose(
     )
 
 
+def _require_architecture(profile: Profile, install: MediaFacts, edition: Edition) -> None:
+    if edition.architecture != profile.windows.architecture:
+        raise MediaError(
+            f"{edition.name} on {install.path.name} is for {edition.architecture}",
+            hint=f"take media for {profile.windows.architecture}",
+        )
+
+
+def _drivers(
+    profile: Profile, edition: Edition, drivers: MediaFacts | None, devices: Sequence[str]
+) -> driver_files.DriverFiles | None:
+    if drivers is None or profile.metal is not None:
+        return None
+    return driver_files.collect(drivers, profile.machine, edition, devices)
+
+
+def _layouts(
+    profile: Profile, edition: Edition, stick: windows.Stick | None
+) -> tuple[Layout | None, tuple[Layout, ...]]:
+    """Of Windows' disk and of the others; Setup's numbers decide where it runs from a stick."""
+    disk, data_disks = layout.decide(profile, image_bytes=edition.total_bytes)
+    if stick is not None and stick.numbers is not None:
+        disk = layout.of_unknown_size(profile, number=stick.numbers.target)
+    return disk, data_disks
+
+
+def _answer_file(templates: Templates, context: Mapping[str, Any]) -> File:
+    rendered = templates.render(ANSWER_TEMPLATE, context)
+    text = serialise(rendered, template=ANSWER_TEMPLATE, windows_pe=context["windows_pe"])
+    return File(content=(text,))
+
+
+def _marked(profile: Profile, identity: str | None) -> tuple[str, Entry]:
+    """The file by which the guest finds this disc and no other machine's."""
+    identity = profile.name if identity is None else identity
+    if not _IDENTITY.fullmatch(identity):
+        raise ValueError(f"{identity!r} cannot name a marker file")
+    content = Bytes(data=f"{profile.name}\r\n".encode("ascii"))
+    return f"provision/machine-{identity}", File(content=(content,))
+
+
 def _first_logon(
     profile: Profile,
     edition: Edition,
     autologon: logon.Autologon,
     drivers: driver_files.DriverFiles | None,
+    ready_when: windows.ReadyWhen,
     marker: str,
     templates: Templates,
 ) -> Iterator[tuple[str, Entry]]:
     """The first-logon script, the steps and the settings."""
+    if old.is_old(edition):
+        yield from old.entries(
+            profile,
+            edition,
+            autologon=autologon,
+            drivers=drivers,
+            ready_when=ready_when,
+            templates=templates,
+        )
+        return
     inside = guest_settings.collect(profile)
     script = windows.script_context(
         profile,

@@ -120,16 +120,10 @@ def answer_context(
     stick: Stick | None = None,
 ) -> Mapping[str, Any]:
     """The variables of `windows/autounattend.xml.j2` and its passes."""
-    windows, machine = profile.windows, profile.machine
+    windows = profile.windows
     layout, data_disks = layouts
-    server = is_server(edition)
-    administrator = windows.administrator.password
-    encrypt = windows.device_encryption
-    build = edition.version[2]
     applies = windows.install_by == "apply"
-    bypass = windows.hardware_checks == "bypass" and windows.product == "windows-11"
     own = isinstance(key.setup_key, NamedSecret)
-    numbers = stick.numbers if stick is not None else None
     return {
         "architecture": edition.architecture,
         "setup_language": languages.setup,
@@ -141,7 +135,7 @@ def answer_context(
         "windows_pe": stick is None or stick.windows_pe,
         "layout": layout,
         "disks": () if applies else _disks(layout, data_disks),
-        "tripwire": numbers,
+        "tripwire": stick.numbers if stick is not None else None,
         "fallback_language": languages.fallback,
         "layered_driver": languages.layered_driver,
         "oem": oem.information(windows.oem),
@@ -153,11 +147,7 @@ def answer_context(
         "applies": applies,
         "setup_commands": [apply.start_command(marker)]
         if applies
-        else [
-            *([_report("answers")] if reports_from_setup(profile, edition) else []),
-            *([_lab_config(value) for value in LAB_CONFIG] if bypass else []),
-            *([stick.command] if stick is not None and stick.command else []),
-        ],
+        else _setup_commands(profile, edition, stick),
         "own_setup_key": key.setup_key if own else None,
         "setup_key": None if own else key.setup_key,
         "activation_key": key.activation,
@@ -165,16 +155,20 @@ def answer_context(
         "owner": windows.owner,
         "organization": windows.organization,
         "computer_name": computer_name(profile),
-        "server": server,
-        "before_windows_8": build < WINDOWS_8,
-        # Only clients encrypt by themselves, and only with a TPM (§10.3, §13).
-        "prevent_device_encryption": build >= WINDOWS_8_1
-        and not server
-        and (encrypt is False or (encrypt is None and profile.metal is None and machine.tpm)),
+        "server": is_server(edition),
+        "before_windows_8": edition.version[2] < WINDOWS_8,
+        "prevent_device_encryption": _kept_from_encrypting(profile, edition),
         "rdp": windows.remote.rdp,
         "network": network,
         "autologon": autologon,
         "first_logon_command": first_logon_command(marker),
+        **_accounts(profile),
+    }
+
+
+def _accounts(profile: Profile) -> Mapping[str, Any]:
+    administrator = profile.windows.administrator.password
+    return {
         "administrator_password": NamedSecret(name="administrator", reference=administrator)
         if administrator is not None
         else None,
@@ -186,9 +180,30 @@ def answer_context(
                 description=user.description,
                 password=NamedSecret(name=f"users.{user.name}", reference=user.password),
             )
-            for user in windows.users
+            for user in profile.windows.users
         ],
     }
+
+
+def _setup_commands(profile: Profile, edition: Edition, stick: Stick | None) -> list[str]:
+    """What Setup runs in Windows PE before it looks at disks."""
+    windows = profile.windows
+    bypass = windows.hardware_checks == "bypass" and windows.product == "windows-11"
+    return [
+        *([_report("answers")] if reports_from_setup(profile, edition) else []),
+        *([_lab_config(value) for value in LAB_CONFIG] if bypass else []),
+        *([stick.command] if stick is not None and stick.command else []),
+    ]
+
+
+def _kept_from_encrypting(profile: Profile, edition: Edition) -> bool:
+    """Only clients encrypt by themselves, and only with a TPM (§10.3, §13)."""
+    if edition.version[2] < WINDOWS_8_1 or is_server(edition):
+        return False
+    encrypt = profile.windows.device_encryption
+    if encrypt is None:
+        return profile.metal is None and profile.machine.tpm
+    return not encrypt
 
 
 def _disks(layout: Layout | None, data_disks: tuple[Layout, ...]) -> tuple[Layout, ...]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -215,8 +215,7 @@ class Session:
         from provisioner.host.connect import connect, default_embed_base
         from provisioner.host.probe import probe_kvm
 
-        environment = self.environment
-        store = self.machines.store(name)
+        environment, store = self.environment, self.machines.store(name)
         if pool is None and (state := store.load()) is not None:
             pool = state.current.intent.get("machine.pool")
             pool = None if pool == "default" else pool
@@ -314,13 +313,14 @@ class Session:
             forced=getattr(arguments, "force", False),
         )
 
+        log = world.store.serial_log
+
+        @cache  # `up` asks for the same plan up to four times
+        def compiled(number: int, ports: tuple[tuple[str, int], ...]) -> MachinePlan:
+            return compile_machine(sources, generation=number, forwards=dict(ports), serial_log=log)
+
         def compile_plan(generation: int, forwards: Mapping[str, int]) -> MachinePlan:
-            return compile_machine(
-                sources,
-                generation=generation,
-                forwards=forwards,
-                serial_log=world.store.serial_log,
-            )
+            return compiled(generation, tuple(sorted(forwards.items())))
 
         return MachineRun(name=name, world=world, compile_plan=compile_plan)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from provisioner.autopsy.bundle import bundle_folder, write_bundle
-from provisioner.autopsy.gather import Machine, examine_machine
 from provisioner.errors import Autopsy, FailedError, GuestError, ProvisionerError
 from provisioner.guest.listener import Heard
 from provisioner.plan.model import MachinePlan
@@ -19,6 +17,10 @@ def save_evidence(world: World, plan: MachinePlan, error: GuestError, heard: Hea
     The error gets cause, fix and the page's path; cause and fix also where the page could not be
     written, which is raised then. No secret of the plan is in it, in whatever form a log has it.
     """
+    # A whole room, which an `up` that succeeds has no use for.
+    from provisioner.autopsy.bundle import bundle_folder, write_bundle
+    from provisioner.autopsy.gather import Machine, examine_machine
+
     at = world.clock.now()
     machine = Machine(
         name=plan.name,

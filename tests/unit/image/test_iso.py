@@ -461,7 +461,7 @@ def test_interrupted_at_any_moment_nothing_partial_is_left(tmp_path: Path) -> No
             raise KeyboardInterrupt
         signal.signal(signal.SIGPROF, interrupt)
         disc = Path({str(tmp_path / "x.iso")!r})
-        tree = Tree([(f"f{{i}}", File(content=(Bytes(data=bytes(i << 10)),))) for i in range(110)])
+        tree = Tree([(f"f{{i}}", File(content=(Bytes(data=bytes(i)),))) for i in range(1500)])
         stopped = 0
         for attempt in range(1, 41):
             try:
