@@ -68,7 +68,8 @@ def found(root: Path, to: str, *, most: int = MOST) -> tuple[Source, ...]:
 
 def one(path: Path, *, to: str = "") -> Source:
     """A single file, whose place inside Windows is its installer's business."""
-    if path.is_dir():
+    # os.path.isdir says no where it may not look, and `found` says why.
+    if os.path.isdir(path):
         raise HostFileError(f"{path} is a folder", hint="name the file itself")
     (source,) = found(path, to or path.name)
     return source
