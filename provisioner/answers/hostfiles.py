@@ -13,6 +13,7 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
@@ -46,11 +47,30 @@ class Source:
 
 def found(root: Path, to: str, *, most: int = MOST) -> tuple[Source, ...]:
     """The file, or every file below the folder, in order; HostFileError with what to do."""
-    try:
+    with _told(root):
         status = root.stat()
         if not stat.S_ISDIR(status.st_mode):
             return (_source(root, status, to),)
         sources = tuple(_below(root, to, most))
+    if not sources:
+        raise HostFileError(f"{root} holds no files", hint="leave it out, or name another folder")
+    return sources
+
+
+def one(path: Path, *, to: str = "") -> Source:
+    """A single file, whose place inside Windows is its installer's business."""
+    with _told(path):
+        status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise HostFileError(f"{path} is a folder", hint="name the file itself")
+    return _source(path, status, to or path.name)
+
+
+@contextmanager
+def _told(root: Path) -> Iterator[None]:
+    """What the system refuses, in words."""
+    try:
+        yield
     except FileNotFoundError as err:
         raise HostFileError(
             f"there is no file {err.filename or root}",
@@ -61,17 +81,6 @@ def found(root: Path, to: str, *, most: int = MOST) -> tuple[Source, ...]:
             f"cannot read {err.filename or root}: {err.strerror}",
             hint="look at its permissions",
         ) from err
-    if not sources:
-        raise HostFileError(f"{root} holds no files", hint="leave it out, or name another folder")
-    return sources
-
-
-def one(path: Path, *, to: str = "") -> Source:
-    """A single file, whose place inside Windows is its installer's business."""
-    if path.is_dir():
-        raise HostFileError(f"{path} is a folder", hint="name the file itself")
-    (source,) = found(path, to or path.name)
-    return source
 
 
 def _below(root: Path, to: str, most: int) -> Iterator[Source]:
