@@ -19,7 +19,7 @@ from provisioner.errors import FailedError, RefusedError
 from provisioner.frozen import frozen
 from provisioner.image.content import opened_untouched
 from provisioner.image.output import created, failure, remove_abandoned, require_space
-from provisioner.image.transfer import Writeback, copy_range
+from provisioner.image.transfer import copy_range
 
 _TEMPORARY = r"\.[0-9a-f]{8}\."
 
@@ -164,16 +164,13 @@ class _Extraction:
             f".{zlib.crc32(os.fsencode(item.path)):08x}.{os.getpid()}.part"
         )
         image = self._view.window.path
-        begun = self._done
+
+        def moved(count: int) -> None:
+            self._done += count
+            self._progress(self._done, total)
+
         try:
             out = created(temporary, 0o600)
-            writeback = Writeback(out)
-
-            def moved(count: int) -> None:
-                self._done += count
-                writeback.reached(self._done - begun)
-                self._progress(self._done, total)
-
             try:
                 offset = 0
                 for extent in item.extents:
