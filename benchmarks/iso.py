@@ -67,7 +67,7 @@ def _smaller(folder: Path, shrink: int) -> Row:
     return Row(
         what=f"NOT the disc of {WHOLE / 1e9:.1f} GB",
         ours=f"{folder} has {free / 1e9:.0f} GB free, {5 * WHOLE / 1e9:.0f} are needed; "
-        f"what follows is a disc of a {shrink}th of it",
+        f"what follows is for one of {WHOLE / shrink / 1e9:.1f} GB",
         theirs="",
     )
 

@@ -27,7 +27,8 @@ class Row:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
     """Medians: seconds of wall clock and of CPU (children that were waited for included), and
-    the largest resident set of the command itself in bytes."""
+    the largest resident set of the command itself in bytes: at least our own, which Linux hands
+    down over fork and exec."""
 
     wall: float
     cpu: float

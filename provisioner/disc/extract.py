@@ -12,15 +12,14 @@ import stat
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from provisioner.disc.view import Item, View
 from provisioner.errors import FailedError, RefusedError
 from provisioner.frozen import frozen
-from provisioner.image.content import Payload
+from provisioner.image.content import opened_untouched
 from provisioner.image.output import created, failure, remove_abandoned, require_space
-from provisioner.image.transfer import Writeback, write_payload
-from provisioner.tree import Slice
+from provisioner.image.transfer import copy_range
 
 _TEMPORARY = r"\.[0-9a-f]{8}\."
 
@@ -69,6 +68,8 @@ class _Extraction:
         self._writable = writable
         self._progress = progress
         self._made: set[str] = set()
+        self._plain: set[str] = set()
+        self._image = -1
         self._done = 0
 
     def run(self, items: Sequence[Item]) -> Extracted:
@@ -82,9 +83,10 @@ class _Extraction:
             for item in items:
                 if item.folder:
                     self._make_folder(item.path)
-            for item in missing:
-                self._make_folder(item.path.rpartition("/")[0])
-                self._write(item, total)
+            with opened_untouched(self._view.window.path) as (self._image, _):
+                for item in missing:
+                    self._make_folder(item.path.rpartition("/")[0])
+                    self._write(item, total)
             # Links come last: no name that is written goes through one of them.
             notes = [note for item in items if item.link is not None if (note := self._link(item))]
             for item in reversed([item for item in items if item.folder]):
@@ -123,12 +125,19 @@ class _Extraction:
 
     def _check_way(self, path: str) -> None:
         """RefusedError where a folder on the way to `path` is a link: it may lead anywhere."""
-        for parent in list(PurePosixPath(path).parents)[-2::-1]:
-            if str(parent) not in self._made and (self._folder / parent).is_symlink():
-                raise RefusedError(
-                    f"{self._folder / parent} is a symbolic link, and files would go through it",
-                    hint="extract into an empty folder",
-                )
+        unknown = []
+        while (path := path.rpartition("/")[0]) and path not in self._plain:
+            unknown.append(path)
+        for each in reversed(unknown):
+            self._refuse_link(self._folder / each)
+            self._plain.add(each)
+
+    def _refuse_link(self, folder: Path) -> None:
+        if folder.is_symlink():
+            raise RefusedError(
+                f"{folder} is a symbolic link, and files would go through it",
+                hint="extract into an empty folder",
+            )
 
     def _make_folder(self, path: str) -> None:
         missing = []
@@ -137,10 +146,10 @@ class _Extraction:
             path = path.rpartition("/")[0]
         for each in reversed(missing):
             target = self._folder / each
-            self._check_way(f"{each}/x")
             try:
                 target.mkdir()
             except FileExistsError:
+                self._refuse_link(target)  # it may be new there
                 if not target.is_dir():
                     raise
                 if not os.access(target, os.W_OK | os.X_OK):  # left read-only by an earlier run
@@ -154,24 +163,20 @@ class _Extraction:
         temporary = target.with_name(
             f".{zlib.crc32(os.fsencode(item.path)):08x}.{os.getpid()}.part"
         )
-        pieces = tuple(
-            Slice(image=self._view.window.path, offset=extent.offset, length=extent.length)
-            for extent in item.extents
-        )
-        payload = Payload(path=PurePosixPath(item.path), pieces=pieces, length=item.size)
+        image = self._view.window.path
 
-        begun = self._done
+        def moved(count: int) -> None:
+            self._done += count
+            self._progress(self._done, total)
+
         try:
             out = created(temporary, 0o600)
-            writeback = Writeback(out)
-
-            def moved(count: int) -> None:
-                self._done += count
-                writeback.reached(self._done - begun)
-                self._progress(self._done, total)
-
             try:
-                write_payload(payload, out, 0, moved=moved)
+                offset = 0
+                for extent in item.extents:
+                    source, target_place = (self._image, extent.offset), (out, offset)
+                    copy_range(item.path, image, source, target_place, extent.length, moved)
+                    offset += extent.length
                 if item.mode is not None:
                     os.fchmod(out, item.mode & 0o777 | (0o200 if self._writable else 0))
                 else:

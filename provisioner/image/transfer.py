@@ -63,7 +63,7 @@ def write_payload(payload: Payload, target: int, offset: int, *, moved: Moved) -
                 offset += size
             case Slice(image=path, offset=start, length=size):
                 with opened_untouched(path) as (source, _):
-                    _copy(payload.path, path, (source, start), (target, offset), size, moved)
+                    copy_range(payload.path, path, (source, start), (target, offset), size, moved)
                 offset += size
 
 
@@ -83,7 +83,7 @@ def _host_file(path: PurePosixPath, part: HostFile, target: int, offset: int, mo
                 f"and has {before.st_size} now",
                 hint="do not change it meanwhile; try again to take the new content",
             )
-        _copy(path, part.path, (source, 0), (target, offset), part.size, moved)
+        copy_range(path, part.path, (source, 0), (target, offset), part.size, moved)
         after = os.fstat(source)
         if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
             raise FailedError(
@@ -92,14 +92,19 @@ def _host_file(path: PurePosixPath, part: HostFile, target: int, offset: int, mo
             )
 
 
-def _copy(
-    path: PurePosixPath,
+def copy_range(
+    path: PurePosixPath | str,
     name: Path,
     source: tuple[int, int],
     target: tuple[int, int],
     length: int,
     moved: Moved,
 ) -> None:
+    """Moves `length` bytes from one descriptor and offset to another.
+
+    `path` (what becomes of them) and `name` (of the source) are for messages. Raises FailedError
+    where the source cannot be read or ends too early, and OSError where writing fails.
+    """
     (reader, start), (writer, offset) = source, target
     done = 0
     while done < length:
