@@ -64,6 +64,7 @@ class Target:
     ranges: tuple[Range, ...] = ()
     bootable: bool = False
     queue: queue.Queue[Chunk | None] = field(default_factory=lambda: queue.Queue(QUEUE))
+    _failed_at: int = 0
     _under_way: set[int] = field(default_factory=set)
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -78,10 +79,12 @@ class Target:
         with self._changed:
             self.accepted += count
 
-    def fail(self, err: BaseException) -> None:
-        """The first failure is the one that is told."""
+    def fail(self, err: BaseException, chunk: Chunk | None = None) -> None:
+        """Of two writes that fail, the one that lies in front is told."""
         with self._changed:
-            self.failure = self.failure or err
+            at = chunk.offset if chunk is not None else self.disk.size
+            if self.failure is None or at < self._failed_at:
+                self.failure, self._failed_at = err, at
             self._changed.notify_all()
 
     def end(self, chunk: Chunk) -> None:
@@ -196,7 +199,7 @@ def _writer(target: Target, stream: Stream) -> None:
             if target.failure is None and target.expire(chunk.offset, chunk.length):
                 _write(target, chunk.offset, chunk.data, stream)
         except BaseException as err:  # told by the main thread, which alone talks to people
-            target.fail(err)
+            target.fail(err, chunk)
         finally:
             target.end(chunk)
     try:
