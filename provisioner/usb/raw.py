@@ -26,6 +26,10 @@ from provisioner.usb.stream import Block, Place
 Progress = Callable[[str, int, int | None], None]
 
 
+_VOLUME = 16 * 2048
+"""Where the first volume descriptor of a disc lies (ECMA-119 6.2.1)."""
+
+
 @frozen
 class _Run:
     """Bytes on the image that something has a name for."""
@@ -39,12 +43,13 @@ class _Run:
 @frozen
 class RawImage:
     """A Stream of an image file. `length` is what it unpacks to; a last sector that it does not
-    fill is filled with zeros."""
+    fill is filled with zeros. `disc`: it begins as a CD or DVD does."""
 
     path: Path
     length: int
     bmap: BlockMap | None
     runs: tuple[_Run, ...]
+    disc: bool = False
 
     @property
     def size(self) -> int:
@@ -115,7 +120,7 @@ def open_raw(
     kind = packing(path)
     if kind is None:
         with opened(path) as window:
-            length = window.size
+            length, head = window.size, window.read_up_to(0, MIB)
             runs = tuple(_runs(window))
     else:
         length, head = _measured(path, limit, progress)
@@ -127,7 +132,8 @@ def open_raw(
             f"{path} has {length} bytes, and its block map is for one of {bmap.size}",
             hint="fetch both again, or leave the map out with --no-bmap",
         )
-    image = RawImage(path=path, length=length, bmap=bmap, runs=runs)
+    disc = head[_VOLUME + 1 : _VOLUME + 6] == b"CD001"
+    image = RawImage(path=path, length=length, bmap=bmap, runs=runs, disc=disc)
     if bmap is not None:
         done = 0
         for _, data in image.blocks():

@@ -32,6 +32,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     (home.work / "raw.img.gz").write_bytes(gzip.compress(data, 1))
     (home.work / "raw.img.xz").write_bytes(lzma.compress(data, preset=0))
     (home.work / "text").write_text("no image")
+    iso = (home.work / "Win11.iso").read_bytes()
+    (home.work / "Win11.iso.gz").write_bytes(gzip.compress(iso, 1))
     return home
 
 
@@ -44,6 +46,7 @@ PLANS: list[tuple[tuple[str, ...], dict[str, Any], int, str]] = [
         0,
         "onto SanDisk Ultra, serial 4C530001, 320",
     ),
+    (("Win11.iso.gz",), {}, 0, "a Windows disc has to be unpacked first"),
     (("text",), {}, 0, "partitions none; is it meant for a stick?"),
     (("raw.img", "--layout", "ntfs"), {}, 2, "is no Windows disc: it is written as it is"),
     (("raw.img", "--profile", "usb-laptop"), {}, 2, "only those take the answers of a profile"),
