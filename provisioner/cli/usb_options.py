@@ -201,7 +201,7 @@ def raw_stream(
     if bmap is not None and path is not None:
         session.console.say(f"using the block map {path.name}")
     image = open_raw(source, bmap, limit=limit, progress=session.console.progress)
-    if image.disc and not image.partitions:
+    if image.disc:
         packed = packing(source) is not None
         session.console.warn(
             f"{source.name} is a disc without a partition table: as it is, a PC starts it from no "

@@ -43,7 +43,7 @@ class _Run:
 @frozen
 class RawImage:
     """A Stream of an image file. `length` is what it unpacks to; a last sector that it does not
-    fill is filled with zeros. `disc`: it begins as a CD or DVD does."""
+    fill is filled with zeros. `disc`: it is one for a drive, without a partition table."""
 
     path: Path
     length: int
@@ -122,9 +122,12 @@ def open_raw(
         with opened(path) as window:
             length, head = window.size, window.read_up_to(0, MIB)
             runs = tuple(_runs(window))
+            table = read_partitions(window)
+            listed = table is not None and bool(table.partitions)
     else:
         length, head = _measured(path, limit, progress)
         runs = tuple(_runs_of_head(path, head, length))
+        listed = bool(runs)
     if not length:
         raise MediaError(f"{path} is empty", hint="the download did not work; fetch it again")
     if bmap is not None and bmap.size != length:
@@ -132,7 +135,7 @@ def open_raw(
             f"{path} has {length} bytes, and its block map is for one of {bmap.size}",
             hint="fetch both again, or leave the map out with --no-bmap",
         )
-    disc = head[_VOLUME + 1 : _VOLUME + 6] == b"CD001"
+    disc = head[_VOLUME + 1 : _VOLUME + 6] == b"CD001" and not listed
     image = RawImage(path=path, length=length, bmap=bmap, runs=runs, disc=disc)
     if bmap is not None:
         done = 0
