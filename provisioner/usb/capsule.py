@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 from provisioner.errors import FailedError, HostError
@@ -130,17 +133,20 @@ def wanted_spans(disk: Disk, more: tuple[Span, ...], *, head: int, tail: int) ->
     return clipped(((0, head), (disk.size - tail, tail), *heads, *more), disk.size)
 
 
-def find(device: Device, disk: Disk, state: Path) -> Capsule | None:
-    """The capsule that gives back what this stick held, if an interrupted write left one. Sticks
-    may share a serial; the marker on the stick says which capsule is its own."""
-    sector = device.read(0, SECTOR)
-    for folder in sorted((state / "usb").glob(f"{_safe(disk)}-*")):
-        found = load(folder)
-        if found is None or found.expired:
-            continue
-        if (found.proof, found.size) == (disk.proof, disk.size) and found.matches(sector):
+def find(sector: bytes, disk: Disk, state: Path) -> Capsule | None:
+    """The capsule that gives back what a stick with this first sector held, if an interrupted
+    write left one. Sticks may share a serial; the marker on the stick says which is its own."""
+    for found in _of(disk, state):
+        if not found.expired and found.matches(sector):
             return found
     return None
+
+
+def _of(disk: Disk, state: Path) -> Iterator[Capsule]:
+    for folder in sorted((state / "usb").glob(f"{_safe(disk)}-*")):
+        found = load(folder)
+        if found is not None and (found.proof, found.size) == (disk.proof, disk.size):
+            yield found
 
 
 def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Capsule:
@@ -149,19 +155,28 @@ def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Ca
     may be written."""
     old = None
     with suppress(OSError):  # told below, where all of it is read
-        old = find(device, disk, state)
+        old = find(device.read(0, SECTOR), disk, state)
     if old is not None and all(covers(old.spans, *span) for span in spans):
         return old
+    for useless in _of(disk, state):
+        if useless.expired:  # left by a write that was killed; it holds what somebody's stick held
+            useless.remove()
     name = secrets.token_hex(8)
     folder = state / "usb" / f"{_safe(disk)}-{name}"
     try:
         private_folder(folder.parent)
         private_folder(folder)
         digest = hashlib.sha256()
-        with appearing(folder / "blocks") as temporary, temporary.open("wb") as file:
+        with (
+            appearing(folder / "blocks") as temporary,
+            temporary.open("wb", buffering=0) as file,
+            ThreadPoolExecutor(1) as keeper,
+        ):
+            written = keeper.submit(lambda: None)
             for data in _pieces(device, spans):
-                digest.update(data)
-                file.write(data)
+                written.result()  # while the next piece is read, so that two are in memory at most
+                written = keeper.submit(_keep, file, digest, data)
+            written.result()
         capsule = Capsule(
             folder=folder,
             name=name,
@@ -182,6 +197,15 @@ def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Ca
                 raise _refused(err.message, _ROOM) from err
         raise
     return capsule
+
+
+def _keep(file: FileIO, digest: hashlib._Hash, data: bytes) -> None:
+    digest.update(data)
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+    if len(data) == BLOCK:
+        os.fdatasync(file.fileno())  # by now, beside the reading, and not all at the end
 
 
 def _safe(disk: Disk) -> str:

@@ -14,6 +14,7 @@ from provisioner.usb.job import Care
 from provisioner.usb.machine import Machine
 from provisioner.usb.opened import open_checked, still_there
 from provisioner.usb.probe import Probed
+from provisioner.usb.spans import SECTOR
 from provisioner.usb.stream import Stream
 from provisioner.usb.verify import Verified, digests_of, verify
 from provisioner.usb.wipe import mark
@@ -65,7 +66,7 @@ def undo_stick(machine: Machine, disk: Disk, request: Request, care: Care) -> in
     kept, or the point of no return was passed."""
     device = open_checked(machine, disk, chosen(disk), request)
     try:
-        capsule = capsules.find(device, disk, care.state)
+        capsule = capsules.find(device.read(0, SECTOR), disk, care.state)
         if capsule is None:
             raise GateError(
                 f"there is nothing to put back on {name_of(disk)}",

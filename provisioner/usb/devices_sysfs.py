@@ -63,7 +63,9 @@ class System:
 
     def disk_of_number(self, number: str) -> Disk | None:
         """The disk with a device number, as it is now; None where there is none."""
-        return next((disk for disk in self.disks() if disk.number == number), None)
+        kernel = self.kernel()
+        found = (b for b in kernel.blocks.values() if b.number == number and b.disk is None)
+        return next((self._disk(block, kernel) for block in found), None)
 
     def name_of(self, path: str) -> str | None:
         """The kernel name behind a node: `dm-0` for /dev/mapper/vg-home; None for other files."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import errno
 import json
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -154,16 +156,17 @@ def _told(err: OSError | ProvisionerError) -> dict[str, object]:
     }
 
 
-def main() -> None:
-    """As root, for whoever started it."""
-    import signal
-
-    from provisioner.usb.local import LocalMachine
-
-    # Ctrl-C in the terminal goes to the whole group; who decides what it means is the other side.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    serve(sys.stdin.buffer, sys.stdout.buffer, LocalMachine(elevate=()))
+def main(machine: Machine) -> None:
+    """On the standard streams, for whoever started it."""
+    # Ctrl-C in the terminal goes to the whole group, and so does its end; who decides what they
+    # mean is the other side, and when that is gone the requests end.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(BrokenPipeError):  # nobody is there to hear the last answer
+        serve(sys.stdin.buffer, sys.stdout.buffer, machine)
 
 
 if __name__ == "__main__":
-    main()
+    from provisioner.usb.local import LocalMachine
+
+    main(LocalMachine(elevate=()))

@@ -195,32 +195,39 @@ class Job:
         alive = _alive(sticks)
         if self._care.verify and alive:
             for stick, verified in zip(alive, self._verify_all(alive), strict=True):
+                if isinstance(verified, ProvisionerError | OSError):
+                    stick.target.failure = verified
+                    self._settle_failure(stick)
+                    continue
                 stick.result.verified = verified
                 if not verified.sound:
                     stick.result.verified = verified = self._condemn(stick, verified)
-                    stick.result.failure = told(verified, name_of(stick.result.disk))
+                    failure = told(verified, name_of(stick.result.disk))
+                    stick.result.failure = failure
+                    if stick.target.bootable:
+                        failure.message += f"; {_looks_whole(stick.result.disk)}"
         for stick in sticks:
             if stick.target.capsule is not None:
                 stick.target.capsule.remove()
                 stick.target.capsule = None
 
-    def _verify_all(self, sticks: Sequence[_Stick]) -> Iterator[Verified]:
+    def _verify_all(
+        self, sticks: Sequence[_Stick]
+    ) -> Iterator[Verified | ProvisionerError | OSError]:
+        """Of each what came out, or what stopped it."""
         if len(sticks) == 1:
-            [stick] = sticks
-            target = stick.target
-            yield verify(target.device, target.ranges, stick.stream, self._progress)
+            yield _verified(sticks[0], self._progress)
             return
         done = [0] * len(sticks)
         stopped = threading.Event()
 
-        def one(number: int) -> Verified:
+        def one(number: int) -> Verified | ProvisionerError | OSError:
             def note(label: str, count: int, total: int) -> None:
                 done[number] = count
                 if stopped.is_set():
                     raise InterruptedByUser("cancelled")
 
-            stick = sticks[number]
-            return verify(stick.target.device, stick.target.ranges, stick.stream, note)
+            return _verified(sticks[number], note)
 
         def report() -> None:
             for count, stick in sorted(zip(done, sticks, strict=True), key=lambda pair: pair[0]):
@@ -245,7 +252,9 @@ class Job:
         capsule = stick.target.capsule
         # Another word each time: the marker of the beginning may still be there.
         marker = capsule.marker(os.urandom(8).hex()) if capsule is not None else bytes(SECTOR)
-        if mark(stick.target.device, marker) is False:
+        marked = mark(stick.target.device, marker)
+        stick.target.bootable = marked is None or not _unfinished(stick)
+        if marked is False:
             findings = tuple(
                 replace(finding, fault=Fault.DROPPED) if finding.fault is Fault.FLASH else finding
                 for finding in verified.findings
@@ -296,13 +305,34 @@ class Job:
                 )
             stick.result.undone = True
             return f"{disk.node} is as it was before"
-        mark(device, capsule.marker())
+        marked = mark(device, capsule.marker())
         capsule.remove()
+        if stick.target.bootable and not marked:
+            return _looks_whole(disk)
         return f"{disk.node} is unfinished: it has no partition table, and says so"
 
 
 def _alive(sticks: Sequence[_Stick]) -> list[_Stick]:
     return [stick for stick in sticks if stick.result.failure is None]
+
+
+def _verified(stick: _Stick, progress: Progress) -> Verified | ProvisionerError | OSError:
+    try:
+        return verify(stick.target.device, stick.target.ranges, stick.stream, progress)
+    except (ProvisionerError, OSError) as err:
+        return err
+
+
+def _unfinished(stick: _Stick) -> bool:
+    """Whether it says so; it does not where that cannot be read."""
+    with suppress(OSError):
+        return capsules.unfinished(stick.target.device.read(0, SECTOR))
+    return False
+
+
+def _looks_whole(disk: Disk) -> str:
+    """Of a stick whose first sector is there and cannot be taken away again."""
+    return f"{disk.node} may look finished, and is not: do not start a PC from it"
 
 
 def _current(sticks: Sequence[_Stick]) -> _Stick:

@@ -48,7 +48,7 @@ class Target:
     """One stick on its way. `present` says whether its disk is still there, as sysfs sees it.
 
     `own`: what stands at its ends in place of the stream's (`Stream.ends`). `ranges`: what must
-    stand on it once everything is written."""
+    stand on it once everything is written. `bootable`: its first sector may be there."""
 
     disk: Disk
     device: Device
@@ -59,6 +59,7 @@ class Target:
     accepted: int = 0
     failure: BaseException | None = None
     ranges: tuple[Range, ...] = ()
+    bootable: bool = False
     queue: queue.Queue[Chunk | None] = field(default_factory=lambda: queue.Queue(QUEUE))
 
 
@@ -176,6 +177,7 @@ def _finish(target: Target, ends: Sequence[Block], stream: Stream) -> None:
             _write(target, offset, data, stream)
         target.device.flush()
         if first:
+            target.bootable = True
             _write(target, 0, first, stream)
             target.device.flush()
     except OSError as err:

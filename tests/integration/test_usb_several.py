@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,7 +20,9 @@ from provisioner.usb.spans import MIB
 from provisioner.usb.tables import Table
 from tests.fakes.stick import small_image
 from tests.integration.loops import disk_of, holds, loop, machine
+from tests.unit.cli.program import Home, plain
 from tests.unit.disc.readers import run
+from tests.unit.media.discs import CLIENT, PE, WINDOWS_FILES, make_bridge, make_wim
 
 pytestmark = pytest.mark.integration
 
@@ -76,3 +80,49 @@ def test_two_sizes(tmp_path: Path, care: Care, table: Table) -> None:
             assert (tmp_path / "out").read_bytes() == payload
             if table is Table.GPT:
                 assert "No problems found" in run("sgdisk", "-v", one.path)
+
+
+def test_a_windows_disc_from_the_command_line(tmp_path: Path) -> None:
+    """Written to two sizes at once, then each verified by itself; and one byte of it wrong."""
+    home = Home(tmp_path / "person")
+    install, boot = tmp_path / "install.wim", tmp_path / "boot.wim"
+    files = {
+        **WINDOWS_FILES,
+        "sources/install.wim": make_wim(install, CLIENT, build=26100),
+        "sources/boot.wim": make_wim(boot, PE),
+    }
+    make_bridge(home.work / "win.iso", files)
+    with (
+        loop(tmp_path / "a.img", 64 * MIB, parts=True) as first,
+        loop(tmp_path / "b.img", 81 * MIB, parts=True) as second,
+    ):
+        serials = f"{first.name}=AAAA,{second.name}=BBBB"
+
+        def usb(*arguments: str) -> tuple[int, str]:
+            done = subprocess.run(
+                [sys.executable, "-m", "tests.integration.usb_loops", serials, "usb", *arguments],
+                env=home.environment(),
+                cwd=home.work,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            return done.returncode, " ".join(plain(done.stdout).split())
+
+        code, said = usb(
+            "write", "win.iso", "--to", "AAAA", "--to", "BBBB", "--erase", "AAAA", "--erase", "BBBB"
+        )
+        assert code == 0, said
+        assert "as large as the smallest stick allows" in said
+        assert said.count("every byte was read back") == 2
+        for one, serial in ((first, "AAAA"), (second, "BBBB")):
+            run("partx", "--update", one.path)  # for kernels that read no tables themselves
+            code, said = usb("verify", "win.iso", "--to", serial)
+            assert (code, "are as in win.iso" in said) == (0, True), said
+        with second.file.open("r+b") as file:
+            file.seek(81 * MIB - 512)
+            file.write(b"x")
+        code, said = usb("verify", "win.iso", "--to", "BBBB")
+        assert (code, f"byte {81 * MIB - 512}, no partition (GPT tables)" in said) == (4, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from provisioner.usb.devices_sysfs import System
-from provisioner.usb.helper import serve
+from provisioner.usb.helper import main
 from provisioner.usb.local import LocalMachine
 
 if __name__ == "__main__":
@@ -14,4 +14,4 @@ if __name__ == "__main__":
         elevate=(),
         bus=None,
     )
-    serve(sys.stdin.buffer, sys.stdout.buffer, here)
+    main(here)

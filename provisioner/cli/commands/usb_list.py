@@ -52,13 +52,16 @@ def _show(session: Session, disk: Disk, refused: tuple[Refusal, ...]) -> None:
 
     console = session.console
     size = amount(disk.size) if disk.size else "no medium"
-    unfinished = _unfinished(disk)
+    unfinished, undo = _left(session, disk)
     words = " ".join(word for word in (disk.vendor, disk.model) if word) or "unnamed"
     console.result(f"  {size}", heading=disk.stable_id)
     serial = f"serial {disk.serial}" if disk.serial else "without a serial"
     console.result(f"  {words}, {serial}, {disk.transport.value}, {disk.node}", wrap=True)
     if unfinished:
-        console.result("  a write of it did not come to its end", wrap=True)
+        words = "a write of it did not come to its end"
+        if undo:
+            words += f"; `provisioner usb restore {disk.stable_id} --undo` gives back what it held"
+        console.result(f"  {words}", wrap=True)
     for part in disk.partitions:
         mounted = [use.where for use in disk.uses if use.where and use.chain[-1] == part.name]
         at = f"  {', '.join(mounted)}" if mounted else ""
@@ -81,6 +84,7 @@ def _show(session: Session, disk: Disk, refused: tuple[Refusal, ...]) -> None:
             "read_only": disk.read_only,
             "diskseq": disk.diskseq,
             "unfinished": unfinished,
+            "undo": undo,
             "partitions": [
                 {
                     "name": part.name,
@@ -104,14 +108,17 @@ def _show(session: Session, disk: Disk, refused: tuple[Refusal, ...]) -> None:
     )
 
 
-def _unfinished(disk: Disk) -> bool:
-    """Whether its first sector says so, where we may read it."""
-    from provisioner.usb.capsule import unfinished
+def _left(session: Session, disk: Disk) -> tuple[bool, bool]:
+    """Whether a write was interrupted, as the first sector says where we may read it, and whether
+    what it wrote over is kept."""
+    from provisioner.usb.capsule import find, unfinished
 
     with suppress(OSError):
         descriptor = os.open(disk.node, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
-            return unfinished(os.pread(descriptor, 512, 0))
+            sector = os.pread(descriptor, 512, 0)
         finally:
             os.close(descriptor)
-    return False
+        undo = find(sector, disk, session.environment.state) is not None
+        return undo or unfinished(sector), undo
+    return False, False

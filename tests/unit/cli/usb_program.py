@@ -19,6 +19,7 @@ from provisioner.cli.main import build_parser
 from provisioner.cli.session import Session
 from provisioner.errors import ProvisionerError
 from provisioner.usb.devices import Transport, Use, UseKind
+from provisioner.usb.machine import Machine
 from provisioner.usb.spans import MIB
 from tests.fakes.stick import FakeMachine, FakeStick, stick_disk
 
@@ -46,12 +47,9 @@ def scene_of(scene: dict[str, object]) -> tuple[FakeMachine, FakeStick]:
     return FakeMachine((stick_disk(size, **changes), first), (other, second)), first
 
 
-def main() -> int:
+def run(argv: list[str], machine: Machine) -> int:
     """As cli.main, with another machine."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    scene = json.loads(sys.argv[1])
-    machine, stick = scene_of(scene)
-    argv = sys.argv[2:]
     environment = read_environment()
     console = TerminalConsole(
         out=sys.stdout,
@@ -68,6 +66,14 @@ def main() -> int:
     except ProvisionerError as err:
         console.error(err)
         return err.exit_code
+
+
+def main() -> int:
+    """On the sticks of the scene."""
+    scene = json.loads(sys.argv[1])
+    machine, stick = scene_of(scene)
+    try:
+        return run(sys.argv[2:], machine)
     finally:
         if "dump" in scene:
             Path(scene["dump"]).write_bytes(stick.peek(0, stick.size))

@@ -244,6 +244,29 @@ def _interrupt_while_verifying(stage: Stage) -> None:
     stage.target.digest = digest  # type: ignore[method-assign]
 
 
+def _unplug_while_verifying(stage: Stage) -> None:
+    real = stage.target.digest
+
+    def digest(offset: int, length: int) -> bytes:
+        if offset > 8 * MIB:
+            _unplug(stage)
+        return real(offset, length)
+
+    stage.target.digest = digest  # type: ignore[method-assign]
+
+
+def _unplug_at_the_end(stage: Stage) -> None:
+    """It took its first sector, and did not live to say so."""
+    real = stage.target.flush
+
+    def flush() -> None:
+        if stage.target.peek(510, 2) == b"\x55\xaa":
+            _unplug(stage)
+        real()
+
+    stage.target.flush = flush  # type: ignore[method-assign]
+
+
 def _source_fails(at: int) -> Callable[[Stage], None]:
     def arrange(stage: Stage) -> None:
         from provisioner.errors import FailedError
@@ -394,6 +417,10 @@ FAULTS = (
          state="unfinished"),
     Case(name="Ctrl-C while reading back", arrange=_interrupt_while_verifying, code=130,
          says="is unfinished", state="unfinished"),
+    Case(name="unplugged while its first sector is written", arrange=_unplug_at_the_end, code=4,
+         says="may look finished, and is not", state="written"),
+    Case(name="unplugged while reading back", arrange=_unplug_while_verifying, code=4,
+         says="may look finished, and is not", state="written"),
     Case(name="a sector keeps something else", arrange=_faults(rotten={7 * MIB + 4096}), code=4,
          says="byte 7344128, partition 1, sources/file7.bin, is wrong in the same way",
          state="unfinished"),

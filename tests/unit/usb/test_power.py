@@ -103,7 +103,7 @@ def test_at_any_cut(
         assert holds(stick, image)
         assert not list((folder / "usb").iterdir())
         return
-    capsule = find(stick, disk, folder)
+    capsule = find(stick.peek(0, SECTOR), disk, folder)
     if capsule is not None:
         capsule.put_back(stick)
         assert stick.content() == before
@@ -127,7 +127,7 @@ def test_an_interrupted_write_keeps_the_first_capsule(tmp_path: Path) -> None:
         with pytest.raises(Cut):
             Job(FakeMachine((disk, stick)), care).write(image, (disk,), Request())
     stick.dead, stick.left, stick.closed = False, 10**9, False
-    capsule = find(stick, disk, tmp_path)
+    capsule = find(stick.peek(0, SECTOR), disk, tmp_path)
     assert capsule is not None
     capsule.put_back(stick)
     assert stick.content() == before
@@ -143,10 +143,10 @@ def test_a_capsule_of_the_past_is_not_put_back(tmp_path: Path) -> None:
     with pytest.raises(Cut):
         Job(FakeMachine((disk, stick)), care).write(small_image(), (disk,), Request())
     stick.dead, stick.left, stick.closed = False, 10**9, False
-    assert find(stick, disk, tmp_path) is not None, "torn in the marker"
+    assert find(stick.peek(0, SECTOR), disk, tmp_path) is not None, "torn in the marker"
     stick.poke(0, old)
     stick.poke(5000, b"new data")
-    assert find(stick, disk, tmp_path) is None
+    assert find(stick.peek(0, SECTOR), disk, tmp_path) is None
     before = stick.content()
     image = small_image(16 * MIB, until=9 * MIB)
     image.before = interrupt

@@ -193,3 +193,24 @@ def test_the_size_an_image_was_composed_for() -> None:
     assert size_in_use(replace(disk, partitions=(part,))) == 48 * MIB
     whole = replace(part, size=disk.size - MIB)
     assert size_in_use(replace(disk, partitions=(whole,))) == disk.size
+
+
+def test_one_that_is_pulled_while_it_is_read_back(tmp_path: Path) -> None:
+    """The other one is proven all the same."""
+    sticks = [FakeStick(SIZES[0], seed=1), FakeStick(SIZES[0], seed=2)]
+    real = sticks[1].digest
+
+    def digest(offset: int, length: int) -> bytes:
+        if offset > 8 * MIB:
+            sticks[1].faults.gone = True
+        return real(offset, length)
+
+    sticks[1].digest = digest  # type: ignore[method-assign]
+    image = small_image()
+    _, (first, second), _ = write(tmp_path, image, sticks)
+    assert first.failure is None
+    assert first.verified is not None
+    assert holds(sticks[0], image)
+    assert second.failure is not None
+    assert "/dev/sdd (SanDisk Ultra, serial S48) disappeared" in second.failure.message
+    assert "/dev/sdd may look finished, and is not" in second.failure.message
