@@ -192,6 +192,7 @@ def raw_stream(
     """An image as it is, looked at from end to end where that is needed to know it."""
     from provisioner.usb.raw import open_raw
     from provisioner.usb.raw_bmap import beside, read_map
+    from provisioner.usb.raw_packed import packing
 
     if arguments.bmap and arguments.no_bmap:
         raise UsageError("--bmap and --no-bmap exclude each other", hint="leave one out")
@@ -199,7 +200,14 @@ def raw_stream(
     bmap = read_map(path) if path is not None and not arguments.no_bmap else None
     if bmap is not None and path is not None:
         session.console.say(f"using the block map {path.name}")
-    return open_raw(source, bmap, limit=limit, progress=session.console.progress)
+    image = open_raw(source, bmap, limit=limit, progress=session.console.progress)
+    if image.disc:
+        packed = packing(source) is not None
+        session.console.warn(
+            f"{source.name} is a disc without a partition table: as it is, a PC starts it from no "
+            "stick" + ("; a Windows disc has to be unpacked first" if packed else "")
+        )
+    return image
 
 
 def stream_of(

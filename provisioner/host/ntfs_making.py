@@ -98,14 +98,14 @@ def _wait_for_mount(process: subprocess.Popen[bytes], folder: Path) -> None:
 def _give_up(process: subprocess.Popen[bytes], folder: Path) -> None:
     """Whatever happened, nothing stays mounted or running."""
     if process.poll() is None:
-        with suppress(ProcessLookupError):
+        with suppress(OSError):  # it is gone, or as a setuid program not ours to signal
             os.killpg(process.pid, signal.SIGTERM)  # it unmounts by itself
         with suppress(subprocess.TimeoutExpired):
             process.communicate(timeout=10)
     if mounted_at(folder) is not None:
         with suppress(FailedError, HostError):
             unmount(folder)
-    with suppress(ProcessLookupError):
+    with suppress(OSError):
         process.kill()
 
 

@@ -26,6 +26,10 @@ from provisioner.usb.stream import Block, Place
 Progress = Callable[[str, int, int | None], None]
 
 
+_VOLUME = 16 * 2048
+"""Where the first volume descriptor of a disc lies (ECMA-119 6.2.1)."""
+
+
 @frozen
 class _Run:
     """Bytes on the image that something has a name for."""
@@ -39,12 +43,13 @@ class _Run:
 @frozen
 class RawImage:
     """A Stream of an image file. `length` is what it unpacks to; a last sector that it does not
-    fill is filled with zeros."""
+    fill is filled with zeros. `disc`: it is one for a drive, without a partition table."""
 
     path: Path
     length: int
     bmap: BlockMap | None
     runs: tuple[_Run, ...]
+    disc: bool = False
 
     @property
     def size(self) -> int:
@@ -115,11 +120,14 @@ def open_raw(
     kind = packing(path)
     if kind is None:
         with opened(path) as window:
-            length = window.size
+            length, head = window.size, window.read_up_to(0, MIB)
             runs = tuple(_runs(window))
+            table = read_partitions(window)
+            listed = table is not None and bool(table.partitions)
     else:
         length, head = _measured(path, limit, progress)
         runs = tuple(_runs_of_head(path, head, length))
+        listed = bool(runs)
     if not length:
         raise MediaError(f"{path} is empty", hint="the download did not work; fetch it again")
     if bmap is not None and bmap.size != length:
@@ -127,7 +135,8 @@ def open_raw(
             f"{path} has {length} bytes, and its block map is for one of {bmap.size}",
             hint="fetch both again, or leave the map out with --no-bmap",
         )
-    image = RawImage(path=path, length=length, bmap=bmap, runs=runs)
+    disc = head[_VOLUME + 1 : _VOLUME + 6] == b"CD001" and not listed
+    image = RawImage(path=path, length=length, bmap=bmap, runs=runs, disc=disc)
     if bmap is not None:
         done = 0
         for _, data in image.blocks():

@@ -14,6 +14,7 @@ from tests.unit.cli.program import Home, members
 from tests.unit.cli.test_usb import STICK, run, words
 from tests.unit.usb.discs import windows_disc
 from tests.unit.usb.readers import checked
+from tests.unit.usb.readers import run as made_by
 from tests.unit.usb.test_ntfs import extracted, partition
 from tests.unit.usb.uefi_ntfs import SIGNED, uefi_ntfs
 
@@ -32,6 +33,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     (home.work / "raw.img.gz").write_bytes(gzip.compress(data, 1))
     (home.work / "raw.img.xz").write_bytes(lzma.compress(data, preset=0))
     (home.work / "text").write_text("no image")
+    iso = (home.work / "Win11.iso").read_bytes()
+    (home.work / "Win11.iso.gz").write_bytes(gzip.compress(iso, 1))
+    linux = home.folder / "linux"
+    linux.mkdir()
+    (linux / "file").write_text("1")
+    for name, options in (
+        ("plain.iso", ()),
+        ("hybrid.iso", ("-append_partition", "2", "0xef", str(home.work / "uefi-ntfs.img"))),
+    ):
+        made_by("xorriso", "-as", "mkisofs", "-quiet", "-o", home.work / name, *options, linux)
     return home
 
 
@@ -44,6 +55,9 @@ PLANS: list[tuple[tuple[str, ...], dict[str, Any], int, str]] = [
         0,
         "onto SanDisk Ultra, serial 4C530001, 320",
     ),
+    (("Win11.iso.gz",), {}, 0, "a Windows disc has to be unpacked first"),
+    (("plain.iso",), {}, 0, "as it is, a PC starts it from no stick"),
+    (("hybrid.iso",), {}, 0, "partition 2 (UEFI_NTFS)"),
     (("text",), {}, 0, "partitions none; is it meant for a stick?"),
     (("raw.img", "--layout", "ntfs"), {}, 2, "is no Windows disc: it is written as it is"),
     (("raw.img", "--profile", "usb-laptop"), {}, 2, "only those take the answers of a profile"),
