@@ -39,6 +39,7 @@ WEAK = 3
 system as well."""
 
 
+FIRMWARE = "the firmware starts"
 MARGIN = 60.0
 """Seconds behind a step's time limit in which its runner ends it and says so (docs/steps.md)."""
 
@@ -80,9 +81,15 @@ class Inference:
         self.stage, self.reported = stage, True
         self.furthest = rank(stage) if rank(stage) >= 0 else self.furthest
 
-    def restore(self, stage: str) -> None:
+    def restore(self, stage: str, evidence: str) -> None:
         """An earlier watcher concluded this."""
-        self._reach(stage, "")
+        self.firmware_tells = self.firmware_tells or evidence.startswith(FIRMWARE)
+        self._reach(stage, evidence)
+
+    def restore_boot(self, *, told: bool) -> None:
+        """An earlier watcher saw a start from the disk, of which the firmware `told` or libvirt."""
+        self.firmware_tells = self.firmware_tells or told
+        self.boots += 1
 
     def spoke(self) -> Concluded | None:
         """The firmware wrote something."""
@@ -92,7 +99,7 @@ class Inference:
         """The firmware hands over to a boot entry."""
         self.firmware_tells = True
         if attempt.optical:
-            return self._reach("boot-disc", f"the firmware starts {attempt.description}")
+            return self._reach("boot-disc", f"{FIRMWARE} {attempt.description}")
         return self._booted("from the disk")
 
     def restarted(self) -> Concluded | None:

@@ -350,7 +350,10 @@ class Watch:
                 heard.talks, heard.reported = True, str(members.get("stage", ""))
                 self.inference.report(heard.reported)
             case "stage":
-                self.inference.restore(str(members.get("stage", "")))
+                evidence = str(members.get("evidence", ""))
+                self.inference.restore(str(members.get("stage", "")), evidence)
+            case "reboot" if moment.origin is Origin.INFERRED:
+                self.inference.restore_boot(told="entry" in members)
             case "step":
                 heard.talks = True
             case "ready":
