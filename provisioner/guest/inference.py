@@ -6,6 +6,7 @@ from what the host sees anyway. What a guest reports goes before what we conclud
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -31,6 +32,10 @@ APPLYING = 64 * 2**20
 MOVED = 256 * 2**10
 """Bytes between two looks that count as progress; an idle system's log files write less."""
 
+SETTLING = 15.0
+"""Seconds in which several restarts are one: a system resets the machine in more than one way, and
+libvirt tells of each (measured on BIOS: two)."""
+
 SCREENS = 32
 """So many pictures are known again: a cursor that blinks is no progress."""
 
@@ -39,6 +44,7 @@ WEAK = 3
 system as well."""
 
 
+FIRMWARE = "the firmware starts"
 MARGIN = 60.0
 """Seconds behind a step's time limit in which its runner ends it and says so (docs/steps.md)."""
 
@@ -72,6 +78,7 @@ class Inference:
     """Starts from the disk, as the firmware or the restarts told."""
     firmware_tells: bool = False
     """It says what it starts; then a restart alone says nothing more."""
+    restarted_at: float = -math.inf
     furthest: int = 0
     """The place in the order of the last stage that has one."""
 
@@ -80,9 +87,15 @@ class Inference:
         self.stage, self.reported = stage, True
         self.furthest = rank(stage) if rank(stage) >= 0 else self.furthest
 
-    def restore(self, stage: str) -> None:
+    def restore(self, stage: str, evidence: str) -> None:
         """An earlier watcher concluded this."""
-        self._reach(stage, "")
+        self.firmware_tells = self.firmware_tells or evidence.startswith(FIRMWARE)
+        self._reach(stage, evidence)
+
+    def restore_boot(self, *, told: bool) -> None:
+        """An earlier watcher saw a start from the disk, of which the firmware `told` or libvirt."""
+        self.firmware_tells = self.firmware_tells or told
+        self.boots += 1
 
     def spoke(self) -> Concluded | None:
         """The firmware wrote something."""
@@ -92,12 +105,13 @@ class Inference:
         """The firmware hands over to a boot entry."""
         self.firmware_tells = True
         if attempt.optical:
-            return self._reach("boot-disc", f"the firmware starts {attempt.description}")
+            return self._reach("boot-disc", f"{FIRMWARE} {attempt.description}")
         return self._booted("from the disk")
 
-    def restarted(self) -> Concluded | None:
+    def restarted(self, *, now: float) -> Concluded | None:
         """The guest was restarted, and the disk comes before the disc."""
-        return None if self.firmware_tells else self._booted("of the machine")
+        again, self.restarted_at = now - self.restarted_at < SETTLING, now
+        return None if again or self.firmware_tells else self._booted("of the machine")
 
     def _booted(self, how: str) -> Concluded | None:
         if self.counters.disk_written < LAID_OUT and self.furthest < rank("disks"):

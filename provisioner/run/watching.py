@@ -267,10 +267,11 @@ class Watch:
             self._restarts = self.world.hypervisor.restarts(self.name)
         except ProvisionerError:
             return  # libvirt is away, or lets nobody listen: the other evidence has to do
-        for _ in range(self._restarts - before if before is not None else 0):
+        if before is not None and self._restarts > before:
             self._pulse.moved(now=now)
             boots = self.inference.boots
-            self._booted(self.inference.restarted(), boots, {"reason": "libvirt says so"})
+            concluded = self.inference.restarted(now=now)
+            self._booted(concluded, boots, {"reason": "libvirt says so"})
 
     def _known_targets(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         if self._targets is None:
@@ -350,7 +351,10 @@ class Watch:
                 heard.talks, heard.reported = True, str(members.get("stage", ""))
                 self.inference.report(heard.reported)
             case "stage":
-                self.inference.restore(str(members.get("stage", "")))
+                evidence = str(members.get("evidence", ""))
+                self.inference.restore(str(members.get("stage", "")), evidence)
+            case "reboot" if moment.origin is Origin.INFERRED:
+                self.inference.restore_boot(told="entry" in members)
             case "step":
                 heard.talks = True
             case "ready":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import subprocess
 import zlib
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from provisioner.errors import FailedError
-from provisioner.guest.firmware import BootAttempt
+from provisioner.guest.firmware import BootAttempt, boot_attempt
 from provisioner.guest.inference import MARGIN, Counters, Inference, Pulse
 from provisioner.guest.screen import PNG_MAGIC, mark, png
 from provisioner.guest.stages import PATIENCE, STAGES, patience, rank
@@ -51,17 +52,19 @@ def test_a_silent_firmware_leaves_counters_and_restarts() -> None:
     said = [
         inference.count(Counters(disk_read=512)),
         inference.count(Counters(disc_read=300 * 2**10)),
-        inference.restarted(),
+        inference.restarted(now=5),
         inference.count(Counters(disc_read=500 * MIB)),
         inference.count(Counters(disc_read=520 * MIB, disk_written=1 * MIB)),
         inference.count(Counters(disc_read=2000 * MIB, disk_written=900 * MIB)),
-        inference.restarted(),
-        inference.restarted(),
-        inference.restarted(),
+        inference.restarted(now=100),
+        inference.restarted(now=101),
+        inference.restarted(now=200),
+        inference.restarted(now=300),
         inference.agent(),
     ]
     assert [concluded.stage if concluded else None for concluded in said] == [
-        *(None, "boot-disc", None, "setup", "disks", "image", "first-boot", "oobe", None, "agent")
+        *(None, "boot-disc", None, "setup", "disks", "image", "first-boot", None, "oobe", None),
+        "agent",
     ]
     assert said[6] is not None and said[6].evidence == "restart 1 of the machine"
 
@@ -70,8 +73,46 @@ def test_a_restart_counts_once_where_the_firmware_tells_of_it() -> None:
     inference = Inference()
     inference.boot(DISC)
     inference.count(Counters(disc_read=2000 * MIB, disk_written=900 * MIB))
-    assert inference.restarted() is None
+    assert inference.restarted(now=100) is None
     assert inference.boot(DISK) is not None and inference.boots == 1
+
+
+TRACES = sorted(Path(__file__).with_name("traces").glob("*.json"))
+LATE = 5
+"""Seconds, as between two looks at the counters."""
+
+
+@pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
+def test_a_recorded_installation_without_what_the_guest_said(path: Path) -> None:
+    """`tests/boot/traces.py` recorded it: each stage is concluded after the guest itself had begun
+    the one before it, and no later than when it said so."""
+    inference, told = Inference(), dict[str, int]()
+    concluded, restarts = dict[str, int](), 0
+    for seconds, kind, *what in json.loads(path.read_text()):
+        found = None
+        match kind:
+            case "bytes":
+                disc_read, disk_read, disk_written = what
+                found = inference.count(
+                    Counters(disc_read=disc_read, disk_read=disk_read, disk_written=disk_written)
+                )
+            case "restarts":
+                found = inference.restarted(now=seconds) if what[0] > restarts else None
+                restarts = what[0]
+            case "boot":
+                attempt = boot_attempt(what[0])
+                assert attempt is not None
+                found = inference.boot(attempt)
+            case _:
+                told.setdefault(what[0], seconds)
+        if found is not None:
+            concluded[found.stage] = seconds
+    assert list(concluded) == ["boot-disc", "setup", "disks", "image", "first-boot"]
+    assert inference.boots == 1, "the stand-in restarts once"
+    before = 0
+    for stage in ("setup", "disks", "image", "first-boot"):
+        assert before <= concluded[stage] <= told[stage] + LATE, stage
+        before = told[stage]
 
 
 def test_what_the_guest_reports_goes_before_what_we_conclude() -> None:

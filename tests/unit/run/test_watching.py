@@ -138,6 +138,32 @@ def test_a_bios_machine_is_followed_by_counters_and_restarts(tmp_path: Path) -> 
     assert all(m["evidence"] for m in told(scene, "stage"))
 
 
+@pytest.mark.parametrize("script", [silent, silent_bios])
+@pytest.mark.parametrize("at", [25, 60, 125, 170])
+def test_a_silent_guest_is_followed_on_after_a_crash(
+    tmp_path: Path, script: Callable[[FakeGuest], None], at: float
+) -> None:
+    """Whenever `up` was killed, the next one goes on counting the restarts where it stopped."""
+    scene = Scene(tmp_path, when="agent")
+
+    def dies(guest: FakeGuest) -> None:
+        script(guest)
+        # There restarts are told twice: by the firmware and by libvirt.
+        if script is silent:
+            guest.after(110, guest.restart)
+            guest.after(160, guest.restart)
+        guest.after(at, lambda: setattr(scene.hypervisor, "dead", True))
+
+    scene.hypervisor.plays("dev", dies)
+    with pytest.raises(Killed):
+        scene.up()
+    scene.hypervisor.dead = False
+    assert scene.up() is Outcome.INSTALLED
+    found = [m.members["stage"] for m in story(scene) if m.event == "stage"]
+    assert found[-3:] == ["first-boot", "oobe", "agent"]
+    assert len([m for m in story(scene) if m.event == "reboot"]) == 2
+
+
 def test_a_libvirt_that_tells_of_no_restarts_ends_nothing(tmp_path: Path) -> None:
     scene = Scene(tmp_path, when="agent")
     scene.hypervisor.plays("dev", silent_bios)
