@@ -44,7 +44,7 @@ class OpenDisk:
     """Reads and writes past the kernel's cache where the device allows it.
 
     Offsets and lengths are multiples of the sector size. Every method raises OSError as the
-    kernel says it. Reads and digests may come from several threads.
+    kernel says it. Reads, digests and writes may come from several threads.
     """
 
     def __init__(self, descriptor: int) -> None:

@@ -58,8 +58,8 @@ class Capsule:
     def expire(self) -> None:
         """The point of no return. Returns when that is on the host's disk."""
         if not self.expired:
+            self.note(expired=True)
             self.expired = True
-            self._note()
 
     def put_back(self, device: Device) -> None:
         """Writes everything back, the first sector last, and reads it again. OSError where the
@@ -110,14 +110,15 @@ class Capsule:
         torn = (marker[:cut] + old[cut:] for cut in range(1, SECTOR + 1))
         return sector != old and sector in torn
 
-    def _note(self) -> None:
+    def note(self, *, expired: bool) -> None:
+        """Writes down what the blocks are, and whether they still give the stick back."""
         members = {
             "name": self.name,
             "proof": self.proof,
             "size": self.size,
             "spans": self.spans,
             "digest": self.digest,
-            "expired": self.expired,
+            "expired": expired,
         }
         write_file(self.folder / "capsule.json", json.dumps(members).encode())
 
@@ -185,7 +186,7 @@ def save(device: Device, disk: Disk, state: Path, spans: tuple[Span, ...]) -> Ca
             spans=spans,
             digest=digest.hexdigest(),
         )
-        capsule._note()
+        capsule.note(expired=False)
     except BaseException as err:
         shutil.rmtree(folder, ignore_errors=True)
         match err:

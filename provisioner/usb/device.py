@@ -12,7 +12,7 @@ from provisioner.usb.spans import SECTOR
 
 class Device(Protocol):
     """One disk, open for one job. All methods raise OSError; offsets and lengths are multiples of
-    the sector size, in bytes. `read` and `digest` may be called by several threads at once."""
+    the sector size, in bytes. All but `close` may be called by several threads at once."""
 
     def identity(self) -> Identity:
         """Asked anew, through the descriptor."""

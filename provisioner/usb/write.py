@@ -1,4 +1,4 @@
-"""Writes one stream to several sticks: read once, hashed beside, written by a thread each.
+"""Writes one stream to several sticks: read once, hashed beside, written by two threads each.
 
 The first MiB goes last, its first sector last of all, so that a stick that is not whole never
 looks as if it were. Progress counts what a device accepted, each by itself, the slowest first.
@@ -24,6 +24,9 @@ from provisioner.usb.stream import Block, Stream
 
 QUEUE = 4
 """Chunks that wait for a device (facts iso-usb §8.4)."""
+WRITERS = 2
+"""Writes of one stick that are under way: when one ends, the kernel has the next already. With one
+the device waits between them, as with dd; three are hardly faster."""
 TRIES = 4
 """Of a write that fails; transient errors of readers go away (facts iso-usb §1.5)."""
 
@@ -61,6 +64,50 @@ class Target:
     ranges: tuple[Range, ...] = ()
     bootable: bool = False
     queue: queue.Queue[Chunk | None] = field(default_factory=lambda: queue.Queue(QUEUE))
+    _failed_at: int = 0
+    _under_way: set[int] = field(default_factory=set)
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def give(self, chunk: Chunk) -> None:
+        """To whichever writer has time; waits while too many are waiting."""
+        with self._changed:
+            self._under_way.add(chunk.offset)
+        self.queue.put(chunk)
+
+    def accept(self, count: int) -> None:
+        """Counts, whichever writer it was."""
+        with self._changed:
+            self.accepted += count
+
+    def fail(self, err: BaseException, chunk: Chunk | None = None) -> None:
+        """Of two writes that fail, the one that lies in front is told."""
+        with self._changed:
+            at = chunk.offset if chunk is not None else self.disk.size
+            if self.failure is None or at < self._failed_at:
+                self.failure, self._failed_at = err, at
+            self._changed.notify_all()
+
+    def end(self, chunk: Chunk) -> None:
+        """It is written, or never will be."""
+        with self._changed:
+            self._under_way.discard(chunk.offset)
+            self._changed.notify_all()
+        chunk.done()
+
+    def expire(self, offset: int, length: int) -> bool:
+        """Before a write: passes the point of no return if it has to, once everything before is
+        written. False where that failed; then all can still be undone."""
+        capsule = self.capsule
+        if capsule is None or capsule.holds(offset, length):
+            return True
+        with self._changed:
+            while self.failure is None and not capsule.expired:
+                if min(self._under_way, default=offset) >= offset:
+                    capsule.expire()
+                    self._changed.notify_all()
+                else:
+                    self._changed.wait()
+        return self.failure is None
 
 
 def write_stream(
@@ -75,7 +122,9 @@ def write_stream(
     ranges: list[tuple[int, int, Future[bytes]]] = []
     head: list[Block] = []
     writers = [
-        threading.Thread(target=_writer, args=(target, stream), daemon=True) for target in targets
+        threading.Thread(target=_writer, args=(target, stream), daemon=True)
+        for target in targets
+        for _ in range(WRITERS)
     ]
     for writer in writers:
         writer.start()
@@ -91,18 +140,19 @@ def write_stream(
                     if chunk.offset < HEAD or (target.own and _at_an_end(chunk.offset, stream)):
                         chunk.done()
                     else:
-                        target.queue.put(chunk)
+                        target.give(chunk)
                 _report(progress, label, targets, stream)
                 if all(target.failure is not None for target in targets):
                     break
         except BaseException as err:
             stopped.set()
             for target in targets:
-                target.failure = target.failure or err
+                target.fail(err)
             raise
         finally:
             for target in targets:
-                target.queue.put(None)
+                for _ in range(WRITERS):
+                    target.queue.put(None)
             for writer in writers:
                 while writer.is_alive():
                     writer.join(0.25)
@@ -146,24 +196,17 @@ def _writer(target: Target, stream: Stream) -> None:
     """Writes what comes, until None; after a failure it only empties the queue."""
     while (chunk := target.queue.get()) is not None:
         try:
-            if target.failure is None:
-                _expire(target, chunk.offset, chunk.length)
+            if target.failure is None and target.expire(chunk.offset, chunk.length):
                 _write(target, chunk.offset, chunk.data, stream)
         except BaseException as err:  # told by the main thread, which alone talks to people
-            target.failure = err
+            target.fail(err, chunk)
         finally:
-            chunk.done()
+            target.end(chunk)
     try:
         if target.failure is None:
             target.device.flush()
     except OSError as err:
-        target.failure = device_error(err, target, None, stream)
-
-
-def _expire(target: Target, offset: int, length: int) -> None:
-    capsule = target.capsule
-    if capsule is not None and not capsule.holds(offset, length):
-        capsule.expire()
+        target.fail(device_error(err, target, None, stream))
 
 
 def _finish(target: Target, ends: Sequence[Block], stream: Stream) -> None:
@@ -173,7 +216,7 @@ def _finish(target: Target, ends: Sequence[Block], stream: Stream) -> None:
         for offset, data in ends:
             if offset == 0:
                 first, data, offset = data[:SECTOR], data[SECTOR:], SECTOR
-            _expire(target, offset, len(data))
+            target.expire(offset, len(data))
             _write(target, offset, data, stream)
         target.device.flush()
         if first:
@@ -205,7 +248,7 @@ def _write(target: Target, offset: int, data: bytes | memoryview, stream: Stream
                 raise device_error(err, target, offset, stream) from err
             target.pause(0.5)
             continue
-        target.accepted += taken
+        target.accept(taken)
         offset += taken
         view = view[taken:]
         tries = TRIES

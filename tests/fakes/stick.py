@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -73,6 +74,8 @@ class FakeStick:
         self.number = "8:32"
         self.diskseq: int | None = 7
         self.read_only = False
+        self.writing = threading.RLock()
+        """One write at a time, in whatever order several threads come."""
         self._memory = os.memfd_create("stick")
         os.ftruncate(self._memory, size)
         for offset in range(0, min(used, size), MIB):
@@ -125,6 +128,10 @@ class FakeStick:
         return hashlib.sha256(self.read(offset, length)).digest()
 
     def write(self, offset: int, data: bytes | memoryview) -> int:
+        with self.writing:
+            return self._write(offset, data)
+
+    def _write(self, offset: int, data: bytes | memoryview) -> int:
         assert not self.closed, "written to after it was given up"
         self._present()
         faults = self.faults

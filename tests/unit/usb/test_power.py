@@ -36,7 +36,7 @@ class DyingStick(FakeStick):
         self._chance = chance
         self._unflushed: list[tuple[int, bytes]] = []
 
-    def write(self, offset: int, data: bytes | memoryview) -> int:
+    def _write(self, offset: int, data: bytes | memoryview) -> int:
         if self.dead:
             raise Cut
         if len(data) > self.left:
@@ -47,7 +47,7 @@ class DyingStick(FakeStick):
             raise Cut
         self.left -= len(data)
         self._unflushed.append((offset, self.peek(offset, len(data))))
-        return super().write(offset, data)
+        return super()._write(offset, data)
 
     def flush(self) -> None:
         if self.dead:
