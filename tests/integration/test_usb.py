@@ -87,6 +87,7 @@ def test_a_loop_device_is_refused_without_the_tests_machine(stick: Loop) -> None
 def test_the_disk_of_this_system_is_refused(tmp_path: Path) -> None:
     here = LocalMachine(bus=None, elevate=())
     own = [disk for disk in here.disks() if any(use.system for use in disk.uses)]
+    assert own, "sysfs shows no disk that this system stands on"
     for disk in own:
         with pytest.raises(GateError, match="the running system stands on"):
             Job(here, Care(state=tmp_path)).write(
