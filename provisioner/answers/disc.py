@@ -130,11 +130,10 @@ def compose(
     taken = _drivers(profile, edition, drivers, devices)
     if profile.windows.answer_file is not None:
         return _own(profile, supplied, marked=(marker, marked), taken=taken)
-    server = windows.is_server(edition)
     languages = locale.choose(profile.windows.locale, install, edition)
     disk, data_disks = _layouts(profile, edition, stick)
     key = keys.choose(edition, install, profile.windows.product_key)
-    autologon = logon.decide(profile.windows, server=server)
+    autologon = logon.decide(profile.windows, server=windows.is_server(edition))
     networking = network.decide(profile)
     logo = _logo(profile, supplied)
     answers = windows.answer_context(
@@ -170,7 +169,7 @@ def compose(
         autologon=autologon,
         ready_when=when if profile.metal is None else None,
         drivers=taken,
-        users=_users(profile, autologon, server=server),
+        users=_users(profile, autologon, server=windows.is_server(edition)),
         applies=profile.windows.install_by == "apply",
         problems=(*languages.problems, *logo.problems, *_notes(profile, languages, autologon)),
     )

@@ -1,4 +1,7 @@
-"""What all profile models share."""
+"""What all profile models share.
+
+Modules of models do without `annotations` from `__future__`: pydantic would compile each again.
+"""
 
 from typing import Annotated
 
