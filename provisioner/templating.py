@@ -28,7 +28,6 @@ ESCAPED = (".xml.j2", ".html.j2")
 
 _OPEN, _CLOSE = "\U000f5ec0", "\U000f5ec1"
 _MARKER = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
-_RESERVED = re.compile(f"[{_OPEN}{_CLOSE}]")
 _SLOTS = "slots of this rendering"
 
 
@@ -169,7 +168,11 @@ def _finalize(value: Any) -> Any:
 
     Markup is a marker, or the output of a macro whose expressions came through here already.
     """
-    if isinstance(value, str) and not isinstance(value, Markup) and _RESERVED.search(value):
+    if (
+        isinstance(value, str)
+        and (_OPEN in value or _CLOSE in value)
+        and not isinstance(value, Markup)
+    ):
         raise TemplateError("the characters U+F5EC0 and U+F5EC1 are reserved for slots")
     return value
 

@@ -47,7 +47,9 @@ def write_iso(
                 refuse_source(destination, part.path if isinstance(part, HostFile) else part.image)
     payloads = {str(path): resolve(path, file, reveal) for path, file in tree.files()}
     head, order, blocks = _lay_out(tree, payloads, label=label, epoch=epoch)
-    with replacing(destination, needed=blocks * SECTOR, mode=mode) as out:
+    size = blocks * SECTOR
+    # What a machine is made from is made again where a power cut took it (decision 0002).
+    with replacing(destination, needed=size, mode=mode, lasting=False) as out:
         out.write(head)
         for path in order:
             for block in payloads[path].blocks():

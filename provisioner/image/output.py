@@ -21,15 +21,19 @@ from typing import BinaryIO
 from provisioner.errors import FailedError, HostError, ProvisionerError, RefusedError
 
 _LONGEST = 225
+_ENDING = ".part"
 
 
 @contextmanager
-def replacing(destination: Path, *, needed: int, mode: int = 0o600) -> Iterator[BinaryIO]:
+def replacing(
+    destination: Path, *, needed: int, mode: int = 0o600, lasting: bool = True
+) -> Iterator[BinaryIO]:
     """A new file, readable and writable, that takes `destination`'s place when the block ends well.
 
     `needed` is how many bytes will be written, compared with the free space first. The file
     has permissions `mode` (less the umask) from its first moment, is flushed with fsync, then
-    renamed over `destination`, whose folder is flushed as well.
+    renamed over `destination`, whose folder is flushed as well. Without `lasting` it is not: after
+    a power cut the earlier file may be there again, whole.
     Raises HostError where the folder is not usable, FailedError where writing fails.
     """
     temporary = temporary_name(destination)
@@ -41,7 +45,8 @@ def replacing(destination: Path, *, needed: int, mode: int = 0o600) -> Iterator[
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(destination)
-        _flush_folder(destination.parent)
+        if lasting:
+            _flush_folder(destination.parent)
     except BaseException as err:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -166,11 +171,11 @@ def remove_abandoned(folder: Path, stem: str) -> None:
     `stem` is what such a name has before the number, as a regular expression. Nobody holds the
     lock on what is abandoned; where the file system has no locks, nothing is removed.
     """
-    pattern = re.compile(stem + r"\d+\.part", re.DOTALL)
     with suppress(OSError), os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if pattern.fullmatch(entry.name)]
+        names = [entry.name for entry in entries if entry.name.endswith(_ENDING)]
         for name in names:
-            _remove_if_abandoned(folder / name)
+            if re.fullmatch(stem + r"\d+\.part", name, re.DOTALL):
+                _remove_if_abandoned(folder / name)
 
 
 def _earlier(destination: Path) -> None:
