@@ -23,6 +23,8 @@ def frozen(cls: _Class) -> _Class:
 
     Equal are instances of the same class with equal fields (those with `compare`).
     """
+    # The library would write the signature there, which takes it two milliseconds.
+    cls.__doc__ = cls.__doc__ or cls.__name__
     made: Any = dataclass(init=False, repr=False, eq=False, slots=True, kw_only=True)(cls)
     every = fields(made)
     values = _values(tuple(each.name for each in every if each.compare))
