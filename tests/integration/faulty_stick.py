@@ -46,6 +46,10 @@ class FaultyStick(mfusepy.Operations):  # type: ignore[misc]
         faults = json.loads(self.control.read_text())
         if _hits(faults.get("read_error"), offset, size):
             raise mfusepy.FuseOSError(errno.EIO)
+        # A stick has no cache of the host's: below us may be another file over FUSE, whose pages are
+        # dropped first so that it is asked (for dirty ones, fsync has to come before).
+        os.fsync(self.file)
+        os.posix_fadvise(self.file, 0, 0, os.POSIX_FADV_DONTNEED)
         parts = [
             os.pread(self.file, count, at) for _, at, count in self._pieces(faults, offset, size)
         ]

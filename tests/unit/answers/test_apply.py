@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -26,6 +27,12 @@ WINE = "/usr/lib/wine/wine64"
 WINESERVER = "/usr/lib/wine/wineserver"
 IN_PATH = ("drvload", "diskpart", "dism", "wpeutil", "bcdedit")
 IN_WINDOWS = ("bcdboot", "reagentc")
+
+
+def command_of(case: str) -> ElementTree.Element:
+    """The one command of pass windowsPE."""
+    (command,) = answer_xml(case).iterfind("{*}settings[@pass='windowsPE']//{*}Path")
+    return command
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class WindowsPE:
         for name in ("apply.cmd", "diskpart.txt"):
             text = (answers / "provision" / name).read_text()
             (answers / "provision" / name).write_text(text, newline="\r\n")
-        (path_of_command,) = answer_xml(case).iter("{*}Path")
+        path_of_command = command_of(case)
         marker = re.search(r"exist %d:\\(\S+)", path_of_command.text)
         assert marker is not None
         (answers / marker[1].replace("\\", "/")).touch()
@@ -178,7 +185,7 @@ def test_the_stand_ins_cmd_goes_the_same_way(
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "media/sources/install.wim").touch()
     shutil.copytree(GOLDEN / case, tmp_path / "answers")
-    (path_of_command,) = answer_xml(case).iter("{*}Path")
+    path_of_command = command_of(case)
     (marker,) = re.findall(r"exist %d:\\(\S+)", path_of_command.text)
     (tmp_path / "answers" / marker.replace("\\", "/")).touch()
     (tmp_path / "answers/$WinPEDriver$/viostor").mkdir(parents=True)
