@@ -89,6 +89,8 @@ def _command_lines() -> Iterator[bytes]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                yield (entry / "cmdline").read_bytes()
+                line = (entry / "cmdline").read_bytes()
             except OSError:
                 continue  # it has just ended
+            if b"env\0-i\0-C\0" not in line:  # how a test gives a program its environment
+                yield line
