@@ -46,8 +46,8 @@ class FaultyStick(mfusepy.Operations):  # type: ignore[misc]
         faults = json.loads(self.control.read_text())
         if _hits(faults.get("read_error"), offset, size):
             raise mfusepy.FuseOSError(errno.EIO)
-        # A stick has no cache of the host's: below us may be another file over FUSE, whose pages are
-        # dropped first so that it is asked (for dirty ones, fsync has to come before).
+        # A stick has no cache of the host's. Below us may be another file over FUSE: its pages are
+        # dropped, so that it is asked (what is dirty stays, hence fsync before).
         os.fsync(self.file)
         os.posix_fadvise(self.file, 0, 0, os.POSIX_FADV_DONTNEED)
         parts = [
