@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from provisioner.errors import MediaError, Problem, Severity
 from provisioner.media.editions import resolve_edition
 from provisioner.media.facts import AnswerFile, Edition, MediaFacts, MediaKind, Platform
+from provisioner.media.identify import KIND_NAMES
 from provisioner.media.trust import Authority
 from provisioner.plan.rules.given import KEY_PAGE_BUILD, Media, Places
 from provisioner.profile.model import Profile
@@ -66,12 +67,13 @@ def check_install(profile: Profile, media: Media, places: Places) -> Iterator[Pr
 
 def not_windows(install: MediaFacts, places: Places) -> Problem:
     """The disc is something else; then there is nothing more to say about it."""
+    why = "; ".join(dict.fromkeys(install.evidence))
     return Problem(
         rule="media.not-windows",
         message=f"{install.path.name} is not a Windows installation disc but "
-        f"{install.kind.value.replace('-', ' ')}",
+        f"{KIND_NAMES[install.kind]}{f' ({why})' if why else ''}",
         place=places("media.install"),
-        hint="; ".join(install.evidence) or "give the ISO you would boot Setup from",
+        hint="give the ISO you would boot Setup from",
     )
 
 
