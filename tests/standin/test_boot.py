@@ -173,6 +173,7 @@ def test_prompt_with_enter(media: Media) -> None:
         guest.wait_until_off()
 
 
+@pytest.mark.soak
 def test_virtio_disk_without_driver(
     media: Media, sample: str, answer_disc: MakeDisc, tmp_path: Path
 ) -> None:
@@ -190,6 +191,7 @@ def test_virtio_disk_without_driver(
         guest.wait_until_off()
 
 
+@pytest.mark.soak
 def test_no_disk_at_all(media: Media, sample: str, answer_disc: MakeDisc, tmp_path: Path) -> None:
     disc = answer_disc({"Autounattend.xml": sample.encode()})
     with machine(discs=[without_prompt(media.install, tmp_path), disc]) as guest:
