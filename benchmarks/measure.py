@@ -122,5 +122,8 @@ def seconds(value: float) -> str:
 
 
 def size(value: int) -> str:
-    """`1.9 MB`, `412 kB`."""
-    return f"{value / 1e6:.1f} MB" if value >= 1e6 else f"{value / 1e3:.0f} kB"
+    """`5.8 GB`, `1.9 MB`, `412 kB`."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if value >= unit:
+            return f"{value / unit:.1f} {name}"
+    return f"{value / 1e3:.0f} kB"

@@ -21,12 +21,13 @@ from benchmarks.measure import RUNS, Row, Timing, command, seconds, size
 if TYPE_CHECKING:
     from benchmarks.workshop import Workshop  # not in the runs that are timed: it loads pycdlib
 
-LENGTH = 2 << 30
+LENGTH = 5 << 30
+"""As much as a Windows disc holds; on much less the start of the programs is what is measured."""
 _SERIAL = "BENCH"
 
 
 def rows(workshop: Workshop) -> Iterator[Row]:
-    """Two GiB that nothing compresses; the image is in the page cache for both."""
+    """Bytes that nothing compresses; the image is in the page cache for both."""
     folder = workshop.folder / "usb"
     folder.mkdir()
     image, backing = folder / "image.img", folder / "stick.img"
@@ -44,7 +45,7 @@ def rows(workshop: Workshop) -> Iterator[Row]:
             ["dd", f"if={image}", f"of={device}", "bs=4M", "oflag=direct", "conv=fsync"],
         )
         yield Row(
-            what="2 GiB onto a loop device",
+            what=f"{size(LENGTH)} onto a loop device",
             ours=f"usb write without reading back {seconds(write.wall)}, peak {size(write.peak)}",
             theirs=f"dd bs=4M oflag=direct {seconds(copy.wall)}",
             ratio=write.wall / copy.wall,
@@ -56,7 +57,7 @@ def rows(workshop: Workshop) -> Iterator[Row]:
             [*mine, "verify", device, str(image), str(folder)], ["sha256sum", device]
         )
         yield Row(
-            what="2 GiB read back from it",
+            what=f"{size(LENGTH)} read back from it",
             ours=f"verify, cache dropped {seconds(check.wall)}, peak {size(check.peak)}",
             theirs=f"sha256sum of the device {seconds(digest.wall)}",
             ratio=check.wall / digest.wall,
