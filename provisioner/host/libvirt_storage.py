@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ OUR_POOL = "provisioner"
 OUR_FOLDER = "/var/lib/libvirt/images/provisioner"
 FILE_POOLS = ("dir", "fs", "netfs")
 """Pools whose volumes are files: a qcow2 overlay over the user's ISO needs one."""
+BUSY_TRIES, BUSY_WAIT = 600, 0.05
+"""How often a pool that is in use is asked again, and the seconds between."""
 
 
 class PoolStorage:
@@ -86,7 +89,7 @@ class PoolStorage:
                 except BaseException:
                     volume.delete(0)
                     raise
-                pool.refresh(0)
+                refresh(pool)
                 return str(volume.path())
 
     def delete_file(self, file_name: str) -> None:
@@ -104,7 +107,7 @@ class PoolStorage:
             return {}
         with translated("list the storage pool"):
             # Somebody may have removed or added files by hand; a pool notices when refreshed.
-            pool.refresh(0)
+            refresh(pool)
             return {
                 name: pool.storageVolLookupByName(name).info()[2]
                 for name in sorted(pool.listVolumes())
@@ -207,6 +210,24 @@ class PoolStorage:
             if code_of(err) == NO_VOLUME:
                 return None
             raise
+
+
+def refresh(pool: Any, *, tries: int = BUSY_TRIES) -> None:
+    """Has the pool look at its folder again.
+
+    libvirt refuses that ("has asynchronous jobs running", `storagePoolRefresh` of its storage
+    driver) while anybody uploads a volume to the pool, as another machine that is being made; that
+    ends by itself.
+    """
+    libvirt = libvirt_module()
+    for left in reversed(range(tries)):
+        try:
+            pool.refresh(0)
+            return
+        except libvirt.libvirtError as err:
+            if "asynchronous jobs" not in str(err) or not left:
+                raise
+            time.sleep(BUSY_WAIT)
 
 
 def _type(pool: Any) -> str:
