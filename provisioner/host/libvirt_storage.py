@@ -163,17 +163,25 @@ class PoolStorage:
             if default is not None and default.isActive() and _type(default) in FILE_POOLS:
                 return default
             ours = self._lookup(OUR_POOL)
-            if ours is None and make:
-                ours = self._link.connection().storagePoolDefineXML(
-                    f"<pool type='dir'><name>{OUR_POOL}</name>"
-                    f"<target><path>{OUR_FOLDER}</path></target></pool>",
-                    0,
-                )
-                ours.build(0)
-                ours.setAutostart(1)
-            if ours is not None and make and not ours.isActive():
-                ours.create(0)
+            if make:
+                ours = ours or self._defined()
+                started(ours)
             return ours if ours is not None and ours.isActive() else None
+
+    def _defined(self) -> Any:
+        libvirt = libvirt_module()
+        try:
+            ours = self._link.connection().storagePoolDefineXML(
+                f"<pool type='dir'><name>{OUR_POOL}</name>"
+                f"<target><path>{OUR_FOLDER}</path></target></pool>",
+                0,
+            )
+            ours.setAutostart(1)
+        except libvirt.libvirtError:
+            ours = self._lookup(OUR_POOL)  # another machine that is being made was quicker
+            if ours is None:
+                raise
+        return ours
 
     def _named(self, name: str) -> Any:
         pool = self._lookup(name)
@@ -210,6 +218,20 @@ class PoolStorage:
             if code_of(err) == NO_VOLUME:
                 return None
             raise
+
+
+def started(pool: Any, *, tries: int = 20) -> None:
+    """Makes the pool's folder and the pool active; somebody else may be just doing the same."""
+    libvirt = libvirt_module()
+    for left in reversed(range(tries)):
+        try:
+            if not pool.isActive():
+                pool.create(libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD)
+            return
+        except libvirt.libvirtError:
+            if not left:
+                raise
+            time.sleep(BUSY_WAIT)
 
 
 def refresh(pool: Any, *, tries: int = BUSY_TRIES) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import libvirt
 import pytest
 
-from provisioner.host.libvirt_storage import refresh
+from provisioner.host.libvirt_storage import refresh, started
 
 BUSY = "internal error: pool 'provisioner' has asynchronous jobs running."
 
@@ -40,3 +40,28 @@ def test_a_pool_that_stays_busy_is_told_in_the_end() -> None:
     pool = Pool(*[BUSY] * 4)
     with pytest.raises(libvirt.libvirtError, match="asynchronous jobs"):
         refresh(pool, tries=3)
+
+
+class Starting:
+    """Somebody else starts it: it refuses a few times, and is active then."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+
+    def isActive(self) -> bool:  # libvirt's name
+        return not self.refusals
+
+    def create(self, flags: int) -> None:
+        self.refusals -= 1
+        raise libvirt.libvirtError("storage pool 'provisioner' is starting up")
+
+
+def test_another_machine_starts_the_pool() -> None:
+    pool = Starting(3)
+    started(pool)
+    assert pool.isActive()
+
+
+def test_a_pool_that_cannot_be_started_is_told() -> None:
+    with pytest.raises(libvirt.libvirtError, match="starting up"):
+        started(Starting(5), tries=2)
