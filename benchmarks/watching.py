@@ -12,6 +12,7 @@ import io
 import os
 import pty
 import select
+import signal
 import statistics
 import struct
 import subprocess
@@ -145,8 +146,9 @@ class Watched:
             return time.monotonic()
 
     def end(self) -> None:
-        """Ends it."""
-        self.process.terminate()
+        """Ends it, and not only what it was started by."""
+        for pid in reversed(_family(self.process.pid)):
+            os.kill(pid, signal.SIGTERM)
         self.process.wait(30)
         self.reader.join(10)
         os.close(self.master)
