@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+# Those that look unused are loaded before the user changes: only root may look where they lie.
 from provisioner.cli.commands import usb_list, usb_restore, usb_verify, usb_write  # noqa: F401
 from provisioner.media import inspect  # noqa: F401
 from provisioner.usb import checks, raw, raw_bmap, remote  # noqa: F401

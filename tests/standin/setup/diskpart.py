@@ -40,7 +40,7 @@ class _Selected:
         return self.partitions[-1]
 
     def change(self, **fields: object) -> None:
-        self.partitions[-1] = replace(self.last, **fields)  # type: ignore[arg-type]
+        self.partitions[-1] = replace(self.last, **fields)  # type: ignore[arg-type] # any field
 
 
 def read_script(text: str, disks: Sequence[Disk]) -> tuple[DiskPlan, ...]:

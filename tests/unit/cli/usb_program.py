@@ -28,7 +28,7 @@ SIZE = 80 * MIB
 
 def scene_of(scene: dict[str, object]) -> tuple[FakeMachine, FakeStick]:
     """Two sticks, the first as described."""
-    real = int(scene.get("bytes", SIZE))  # type: ignore[call-overload]
+    real = int(scene.get("bytes", SIZE))  # type: ignore[call-overload] # from JSON
     first, second = FakeStick(real, seed=1), FakeStick(real, seed=2)
     for name, value in dict(scene.get("faults", {})).items():  # type: ignore[call-overload]
         setattr(first.faults, name, value)
