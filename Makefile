@@ -44,7 +44,8 @@ golden: $(TEST_SETUP) ## rewrite golden files and generated papers; read the dif
 soak: $(TEST_SETUP) ## the long tests: real runs killed at twenty points, guests that hang, sticks that install
 	$(VENV)/python -m pytest tests/boot tests/standin tests/integration tests/unit/usb -m soak --timeout 7200
 
-fuzz: $(TEST_SETUP) ## ten minutes of damaged discs, images, profiles and answer files
+fuzz: $(TEST_SETUP) ## new examples for every property, then ten minutes of damaged input
+	$(VENV)/python -m pytest -m "hypothesis and not soak" --hypothesis-profile new -n 2
 	$(VENV)/python -m tests.fuzz --seconds 600 --seed 1
 
 acceptance: $(SETUP) ## on genuine Windows: make acceptance ISO=Win11.iso [VIRTIO=virtio-win.iso]

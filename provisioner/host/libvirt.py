@@ -65,6 +65,27 @@ SHUTOFF_CRASHED = 3
 """`virDomainShutoffReason`: the QEMU process died."""
 
 
+PORT_TAKEN = "Failed to find an available port"
+"""QEMU's words when somebody else listens on the port that libvirt chose for the display."""
+PORT_ATTEMPTS = 4
+
+
+def create(domain: Any) -> None:
+    """Starts a domain, anew where another libvirt's machine took its display's port in between.
+
+    Each libvirt (the system's, a user's, an embed root's) looks for a free port on its own, and
+    QEMU takes it only later: two machines that start at the same moment may want the same one.
+    """
+    libvirt = libvirt_module()
+    for attempt in range(1, PORT_ATTEMPTS + 1):
+        try:
+            domain.create()
+            return
+        except libvirt.libvirtError as err:
+            if PORT_TAKEN not in str(err) or attempt == PORT_ATTEMPTS:
+                raise
+
+
 class LibvirtHypervisor:
     """Implements `ports.Hypervisor` on one open connection.
 
@@ -179,7 +200,7 @@ class LibvirtHypervisor:
 
     def start(self, name: str) -> None:
         with translated(f"start the machine {name}"):
-            self._off(name).create()
+            create(self._off(name))
 
     def shutdown(self, name: str) -> None:
         with translated(f"shut the machine {name} down"):

@@ -139,6 +139,14 @@ BY_TEXT: tuple[tuple[re.Pattern[str], _Meaning], ...] = tuple(
             ),
         ),
         (
+            r"Failed to find an available port",
+            _Meaning(
+                HostError,
+                "another program has the port of the machine's display",
+                "end that program, or leave the port out of the domain's XML: libvirt finds one",
+            ),
+        ),
+        (
             r"swtpm",
             _Meaning(
                 HostError,

@@ -1,7 +1,8 @@
 """Every kind of batch file that is rendered, run by Wine's cmd: another reader of its syntax.
 
 Programs that Wine has not, or that would do something, are shell scripts that write down what they
-were called with. Wine hands those no exit code back, so exit codes are tested with batch files.
+were called with. Wine hands those no exit code back and does not wait for them: exit codes are
+tested with batch files, and what a script wrote is complete when its last line is there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +32,8 @@ WINE = Path("/usr/lib/wine")
 """Where Debian's package wine64 has its programs; only the package wine puts them in the path."""
 TEMPLATES = Templates(Resources(shipped=shipped_folder()).template_folders())
 GOLDEN = Path(__file__).parents[2] / "golden/answers"
-RECORDER = '#!/bin/sh\nfor word in "$@"; do printf \'%s\\n\' "$word"; done\n'
+END = "that was all"
+RECORDER = f'#!/bin/sh\nfor word in "$@" "{END}"; do printf \'%s\\n\' "$word"; done\n'
 RECORDED = ("dism.exe", "winget.exe", "choco.exe", "msiexec.exe", "powershell.exe")
 EXE_ARGUMENTS = ["/install", "/log:C:\\my logs\\", "a&b|c<d>^e", "50% of %PATH%", "", "(x)", "C:\\"]
 
@@ -44,6 +47,11 @@ class Wine:
     @property
     def drive_c(self) -> Path:
         return self.folder / "prefix/drive_c"
+
+    @property
+    def said(self) -> Path:
+        """Standard output of the step that ran last."""
+        return self.drive_c / "base.stdout.log"
 
     def call(self, *argv: str, server: bool = False) -> subprocess.CompletedProcess[str]:
         """Wine itself, without a display."""
@@ -259,7 +267,12 @@ def test_what_programs_are_called_with(wine: Wine, tmp_path: Path) -> None:
     ]
 
     def called(file: str) -> list[str]:
-        return wine.run(*listed, file=file)[1].splitlines()
+        wine.run(*listed, file=file)
+        deadline = time.monotonic() + 30
+        while not (lines := wine.said.read_text().splitlines()) or lines[-1] != END:
+            assert time.monotonic() < deadline, lines
+            time.sleep(0.01)
+        return lines[:-1]
 
     assert called("01-a.cmd") == EXE_ARGUMENTS
     beside = "Z:" + str(wine.folder / "disc/provision/steps").replace("/", "\\")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -10,12 +11,13 @@ import pytest
 
 from provisioner.errors import FailedError, GuestError, HostError, ProvisionerError, RefusedError
 from provisioner.host import keeper_wire as wire
+from provisioner.host import libvirt as door
 from provisioner.host.domain_xml import (
     disk_with_medium,
     domain_with_medium,
     drives_in,
 )
-from provisioner.host.libvirt_errors import translate
+from provisioner.host.libvirt_errors import libvirt_module, translate
 from provisioner.host.libvirt_facts import (
     parse_cpu_features,
     parse_domain_capabilities,
@@ -262,3 +264,39 @@ def test_a_user_without_settings_of_swtpm(
         assert reason == ""
     else:
         assert "not set up for you" in reason and command in reason
+
+
+@dataclass
+class Starting:
+    """A domain whose port somebody else is quicker to take, a number of times."""
+
+    beaten: int
+    text: str = (
+        "internal error: process exited while connecting to monitor: qemu-system-x86_64:"
+        " -vnc 127.0.0.1:0: Failed to find an available port: Address already in use"
+    )
+    started: int = 0
+
+    def create(self) -> None:
+        self.started += 1
+        if self.started <= self.beaten:
+            raise libvirt_module().libvirtError(self.text)
+
+
+@pytest.mark.parametrize("beaten", range(door.PORT_ATTEMPTS))
+def test_a_display_port_that_another_libvirt_took_is_left_to_it(beaten: int) -> None:
+    domain = Starting(beaten)
+    door.create(domain)
+    assert domain.started == beaten + 1
+
+
+@pytest.mark.parametrize(
+    ("domain", "attempts"),
+    [(Starting(99), door.PORT_ATTEMPTS), (Starting(99, "Cannot access storage file"), 1)],
+)
+def test_a_start_that_fails_for_good_is_told(domain: Starting, attempts: int) -> None:
+    with pytest.raises(libvirt_module().libvirtError) as caught:
+        door.create(domain)
+    assert domain.started == attempts
+    told = translate(caught.value, "start the machine w1")
+    assert isinstance(told, HostError) and told.hint
