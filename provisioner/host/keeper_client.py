@@ -22,6 +22,7 @@ from provisioner.errors import ConnectionLost, FailedError, HostError, Provision
 from provisioner.host import embed, remembered
 from provisioner.host import keeper_wire as wire
 from provisioner.host.process import run
+from provisioner.host.signals import held_back
 from provisioner.host.storage import FolderStorage
 from provisioner.ports import (
     Accelerator,
@@ -171,14 +172,11 @@ class KeptHypervisor:
     ) -> Mapping[str, Any]:
         line = wire.Line(connection)
         try:
-            line.send({"method": method, "arguments": arguments})
-            try:
+            # As in a direct connection, Ctrl-C takes effect when the call is over: undoing must not
+            # overtake a start that is still under way.
+            with held_back():
+                line.send({"method": method, "arguments": arguments})
                 answer = line.receive()
-            except KeyboardInterrupt:
-                # As in a direct connection, Ctrl-C takes effect when the call is over: undoing
-                # must not overtake a start that is still under way.
-                line.receive()
-                raise
         except (OSError, ValueError) as err:
             raise ConnectionLost(
                 f"the process that holds {self._root} did not answer {method}: {err}",
