@@ -14,6 +14,8 @@ from dataclasses import MISSING, Field, FrozenInstanceError, dataclass, field, f
 from operator import attrgetter
 from typing import Any, TypeVar, cast, dataclass_transform
 
+FEW = 8
+
 _Class = TypeVar("_Class", bound=type)
 
 
@@ -54,13 +56,39 @@ def frozen(cls: _Class) -> _Class:
 
 
 def _made_at_first(made: Any) -> Callable[..., None]:
-    """An `__init__` that puts the compiled one in its place when it is called."""
+    """An `__init__` that serves the first few instances, and then puts a compiled one in its place:
+    of most classes no more are made, and compiling takes as long as ten of them."""
+    every = {each.name: each for each in fields(made) if each.init}
+    runs_more = hasattr(made, "__post_init__")
+    left = FEW
 
     def init(self: Any, *given: Any, **values: Any) -> None:
-        made.__init__ = _init(fields(made), runs_more=hasattr(made, "__post_init__"))
-        made.__init__(self, *given, **values)
+        nonlocal left
+        left -= 1
+        missing = every.keys() - values.keys()
+        if (
+            left < 0
+            or given
+            or len(values) + len(missing) > len(every)
+            or any(_default(every[name]) is MISSING for name in missing)
+        ):
+            made.__init__ = _init(fields(made), runs_more=runs_more)
+            made.__init__(self, *given, **values)
+            return
+        for name in every:
+            value = values[name] if name in values else _default(every[name])()
+            object.__setattr__(self, name, value)
+        if runs_more:
+            self.__post_init__()
 
     return init
+
+
+def _default(each: Field[Any]) -> Any:
+    """What makes the default of a field; MISSING where it has none."""
+    if each.default is not MISSING:
+        return lambda: each.default
+    return each.default_factory
 
 
 def _init(every: tuple[Field[Any], ...], *, runs_more: bool) -> Callable[..., None]:

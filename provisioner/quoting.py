@@ -47,8 +47,9 @@ def _refuse(text: str, forbidden: re.Pattern[str], place: str) -> None:
 
 def single_line(text: str, place: str) -> str:
     """`text` itself, if it has no control characters and no line breaks."""
-    _refuse(text, _CONTROL, place)
-    _refuse(text, _NO_XML, place)
+    if not text.isprintable():
+        _refuse(text, _CONTROL, place)
+        _refuse(text, _NO_XML, place)
     return text
 
 

@@ -6,11 +6,12 @@ Given its folders; never asks the environment.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
+from provisioner.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Resources:
     """Two folders of the same shape, each with `profiles/` and `templates/` in it.
 

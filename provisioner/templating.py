@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,7 @@ class NamedSecret:
     reference: SecretRef
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rendered:
     """Rendered text with its slots still marked: `text` can be parsed, `parts` can be stored."""
 
@@ -141,7 +140,7 @@ class Templates:
             raise self._translated(name, error, error.message or "failed") from error
         except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise self._translated(name, error, str(error)) from error
-        return Rendered(text, tuple(slots))
+        return Rendered(text=text, slots=tuple(slots))
 
     def _translated(self, name: str, error: Exception, message: str) -> TemplateError:
         """The same error at the innermost template line of its traceback, which Jinja rewrites."""

@@ -5,9 +5,9 @@ The table is `unattend-settings.tsv` beside this module; its first lines say whe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -23,7 +23,7 @@ _KINDS: Mapping[str, Kind] = {
     "container": "container",
     "": "",
 }
-_COLUMNS = 10
+_COLUMNS, _PASSES, _NOTE = 10, 2, 8
 _KEY_VALUE = "expressed as wcm:keyValue attribute, not an element"
 _PARENT_TEXT = "expressed as the text of the parent element"
 
@@ -88,7 +88,7 @@ def table() -> Mapping[tuple[str, str], Setting]:
 
 
 def _text() -> str:
-    return files(__package__).joinpath("unattend-settings.tsv").read_text(encoding="utf-8")
+    return Path(__file__).with_name("unattend-settings.tsv").read_text(encoding="utf-8")
 
 
 def read_table(text: str) -> dict[tuple[str, str], Setting]:
@@ -143,12 +143,32 @@ def _lines() -> Mapping[str, tuple[str, list[str]]]:
     return found
 
 
+class _Settings(Mapping[str, Setting]):
+    """Settings by path in lower case. Each is read when it is asked for: few of many are."""
+
+    def __init__(self, lines: Mapping[str, str]) -> None:
+        self._lines = lines
+
+    def __getitem__(self, path: str) -> Setting:
+        return _of_line(self._lines[path])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+
 @cache
-def _rows(component: str) -> Mapping[str, Setting]:
-    """The settings of a component, given in lower case, by path in lower case."""
+def _of_line(line: str) -> Setting:
+    return _setting(line.split("\t"))
+
+
+@cache
+def _rows(component: str) -> Mapping[str, str]:
+    """The lines of a component, given in lower case, by path in lower case."""
     _, lines = _lines().get(component, ("", []))
-    settings = (_setting(line.split("\t")) for line in lines)
-    return {setting.path.lower(): setting for setting in settings}
+    return {line.split("\t", 2)[1].lower(): line for line in lines}
 
 
 def component_names() -> Mapping[str, str]:
@@ -163,40 +183,32 @@ def component(key: str) -> Component | None:
     return _component(rows) if rows else None
 
 
-def _component(rows: Mapping[str, Setting]) -> Component:
+def _component(rows: Mapping[str, str]) -> Component:
     settings = dict(rows)
-    keyed, texts = set(), set()
-    for path, row in rows.items():
-        parent = path.rpartition("/")[0]
-        if row.note == _KEY_VALUE:
-            keyed.add(parent)
-            del settings[path]
-        elif row.note == _PARENT_TEXT:
-            texts.add(parent)
+    keyed: set[str] = set()
+    texts: set[str] = set()
+    passes: set[str] = set()
+    for path, line in rows.items():
+        cells = line.split("\t")
+        passes.add(cells[_PASSES])
+        if (note := cells[_NOTE]) in (_KEY_VALUE, _PARENT_TEXT):
+            (keyed if note == _KEY_VALUE else texts).add(path.rpartition("/")[0])
             del settings[path]
     # Some containers have no page of their own in the reference.
-    for path, row in rows.items():
-        names = row.path.split("/")
+    for path, line in rows.items():
+        if path not in settings:
+            continue
+        name, written, its_passes, *rest = line.split("\t")
+        names = written.split("/")
         for depth in range(1, len(names)):
             above = "/".join(names[:depth])
-            if above.lower() not in settings and path in settings:
-                settings[above.lower()] = Setting(
-                    component=row.component,
-                    path=above,
-                    passes=row.passes,
-                    type="container",
-                    choices=(),
-                    maximum_length=None,
-                    limits=None,
-                    may_be_empty=None,
-                    note="",
-                    since=None,
-                )
-    any_row = next(iter(rows.values()))
+            if above.lower() not in settings:
+                cells = [name, above, its_passes, "container", *("" for _ in rest[1:])]
+                settings[above.lower()] = "\t".join(cells)
     return Component(
-        name=any_row.component,
-        settings=MappingProxyType(settings),
-        passes=frozenset().union(*(row.passes for row in rows.values())),
+        name=next(iter(rows.values())).partition("\t")[0],
+        settings=_Settings(settings),
+        passes=frozenset(each for some in passes for each in some.split(",")),
         key_value_items=frozenset(keyed),
         text_items=frozenset(texts),
     )
@@ -204,5 +216,8 @@ def _component(rows: Mapping[str, Setting]) -> Component:
 
 def may_be_empty(component: str, path: str) -> bool:
     """Whether the reference allows `<Setting></Setting>`; what it does not mention, it does not."""
-    setting = _rows(component.lower()).get(path.lower())
-    return setting is not None and setting.path == path and setting.may_be_empty is True
+    line = _rows(component.lower()).get(path.lower())
+    if line is None:
+        return False
+    setting = _of_line(line)
+    return setting.path == path and setting.may_be_empty is True

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 from provisioner.autopsy.case import Document, Finding, Kind
 from provisioner.frozen import frozen
@@ -62,7 +62,7 @@ class Signature:
 @cache
 def table() -> tuple[Signature, ...]:
     """Every signature, in the order of the file."""
-    text = files(__package__).joinpath("signatures.toml").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("signatures.toml").read_text(encoding="utf-8")
     return tuple(_signature(identifier, row) for identifier, row in tomllib.loads(text).items())
 
 

@@ -74,7 +74,7 @@ def profiles(prefix: str, **_: Any) -> Iterator[str]:
     from provisioner.cli.environment import read_environment
     from provisioner.resources import Resources, shipped_folder
 
-    yield from Resources(shipped_folder(), read_environment().config).profiles()
+    yield from Resources(shipped=shipped_folder(), user=read_environment().config).profiles()
     yield from _paths(prefix, (".yaml", ".yml"))
 
 
@@ -89,7 +89,7 @@ def profile_keys(prefix: str, **_: Any) -> Iterator[str]:
     from provisioner.profile.model import Profile
 
     head, dot, _rest = prefix.rpartition(".")
-    forms: Forms = (Form(Profile),)
+    forms: Forms = (Form(kind=Profile),)
     for part in head.split(".") if dot else ():
         forms = below(forms, part)
     for key in keys(forms):

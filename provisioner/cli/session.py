@@ -6,7 +6,6 @@ import argparse
 import re
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +16,7 @@ from provisioner.cli.console import TerminalConsole
 from provisioner.cli.environment import Environment
 from provisioner.cli.options import media_files
 from provisioner.errors import FailedError, Place, ProvisionerError, UsageError
+from provisioner.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from provisioner.profile.load import LoadedProfile
     from provisioner.resources import Resources
     from provisioner.run.world import World
-    from provisioner.secret import SecretSlot
+    from provisioner.secret import SecretRef, SecretSlot
     from provisioner.store.machine import Machines, MachineStore
     from provisioner.templating import Templates
 
@@ -40,7 +40,7 @@ DEFAULT_EPOCH = 315_532_800
 """1980-01-01, when SOURCE_DATE_EPOCH is not set: the oldest time every file system can hold."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen
 class MachineRun:
     """A machine's world, and the function that makes its plans."""
 
@@ -188,8 +188,16 @@ class Session:
     def unread_secrets(self, loaded: LoadedProfile) -> tuple[Problem, ...]:
         """Findings about secrets that could not be read here; nothing is made or run."""
         from provisioner.plan.checks import check_secrets
+        from provisioner.secret import Generated
 
-        obstacle = self._secrets(loaded.profile.name).obstacle
+        def obstacle(name: str, reference: SecretRef) -> ProvisionerError | None:
+            if isinstance(reference, Generated):
+                return None  # most profiles have no other, and then nothing that reads is imported
+            found: ProvisionerError | None = self._secrets(loaded.profile.name).obstacle(
+                name, reference
+            )
+            return found
+
         return tuple(check_secrets(loaded.profile, obstacle, places(loaded)))
 
     def generated_secret(self, name: str, user: str) -> KeptSecret:

@@ -6,7 +6,6 @@ recursive (facts windows-setup §1.2, §2.2, §6.7).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from provisioner.frozen import frozen
@@ -37,11 +36,11 @@ class _Refused(Exception):
     """Ends the parse; its text is the problem."""
 
 
-@dataclass(slots=True)
 class _Reader:
-    depth: int = 0
-    current: str = ""
-    found: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.depth = 0
+        self.current = ""
+        self.found: set[str] = set()
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self.depth += 1

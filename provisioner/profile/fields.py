@@ -6,7 +6,6 @@ Annotations are the only source, so that nothing is said twice.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -14,12 +13,13 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from provisioner.frozen import frozen
 from provisioner.profile.secrets import SecretForm
 
 Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Form:
     """One thing a value may be: a type with its annotations."""
 
@@ -55,11 +55,11 @@ def forms(annotation: Any, notes: tuple[Any, ...] = ()) -> Forms:
         inner, *more = get_args(annotation)
         notes = (*notes, *more)
         if any(isinstance(note, SecretForm) for note in more):
-            return (Form(inner, notes),)
+            return (Form(kind=inner, notes=notes),)
         return forms(inner, notes)
     if get_origin(annotation) in (Union, UnionType):
         return tuple(form for part in get_args(annotation) for form in forms(part, notes))
-    return (Form(annotation, notes),)
+    return (Form(kind=annotation, notes=notes),)
 
 
 @cache
@@ -84,7 +84,7 @@ def _below(form: Form, part: str | int) -> Iterator[Form]:
 
 def at(model: type[BaseModel], path: Path) -> Forms:
     """What may stand at a path; empty where the models know nothing."""
-    these: Forms = (Form(model),)
+    these: Forms = (Form(kind=model),)
     for part in path:
         these = below(these, part)
     return these

@@ -89,7 +89,7 @@ def load_profile(
     folders = {layer.shown: layer.path.parent for layer in stack}
     folders |= dict.fromkeys(options, cwd)
     places = places_of(root)
-    data = _settled(root, (Form(Profile),), folders=folders, home=home)
+    data = _settled(root, (Form(kind=Profile),), folders=folders, home=home)
     findings, rest = _checked(data)
     # With a file unread, what it would have supplied is not missing.
     ignored = () if layers.complete else ("profile.missing-key", "windows.no-account")

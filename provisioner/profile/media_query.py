@@ -6,12 +6,13 @@ What is asked for; the library (`store.library`) knows which file that is.
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from provisioner.frozen import frozen
 from provisioner.profile.base import ProfileModel
 from provisioner.profile.units import LanguageTag
 from provisioner.profile.values import BadValue, schema_for
@@ -29,25 +30,26 @@ _PART = r"(>=|<=|!=|==|>|<|) ?([0-9]{4,6})(?:\.([0-9]{1,6}))?"
 _RANGE = rf"{_PART}(?: ?, ?{_PART})*"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BuildRange:
     """Windows builds: `BuildRange(">=26100, <26200")`; `26100` is every 26100.x."""
 
     text: str
-    _parts: tuple[tuple[str, tuple[int, ...]], ...] = field(init=False, repr=False, compare=False)
+    _parts: tuple[tuple[str, tuple[int, ...]], ...] = field(repr=False, compare=False)
 
-    def __post_init__(self) -> None:
+    def __init__(self, text: str) -> None:
         parts = []
-        for piece in self.text.split(","):
+        for piece in text.split(","):
             found = re.fullmatch(_PART, piece.strip())
             if found is None:
                 raise BadValue(
-                    f"{self.text!r} is no range of Windows builds",
+                    f"{text!r} is no range of Windows builds",
                     rule="media.build",
                     hint="write it like '>=26100', '26100.1742' or '>=22621, <26100'",
                 )
             numbers = (int(found[2]), *((int(found[3]),) if found[3] else ()))
             parts.append((found[1], numbers))
+        object.__setattr__(self, "text", text)
         object.__setattr__(self, "_parts", tuple(parts))
 
     def __str__(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import total_ordering
 from typing import Any, Self
@@ -11,6 +10,7 @@ from typing import Any, Self
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema
 
+from provisioner.frozen import frozen
 from provisioner.pattern import pattern
 from provisioner.profile.values import BadValue, schema_for
 
@@ -36,15 +36,16 @@ _LONGEST = 30 * 24 * 3600
 
 
 @total_ordering
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen
 class Size:
     """A number of bytes: `Size("64 GiB")`. Equal when the bytes are; `str` is what was written."""
 
     text: str
-    bytes: int = field(init=False)
+    bytes: int
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "bytes", _bytes(self.text))
+    def __init__(self, text: str) -> None:
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "bytes", _bytes(text))
 
     @classmethod
     def of(cls, count: int) -> Self:
@@ -81,15 +82,16 @@ class Size:
 
 
 @total_ordering
-@dataclass(frozen=True, slots=True, eq=False)
+@frozen
 class Duration:
     """A time span: `Duration("1 h 30 min")`. Equal when the seconds are."""
 
     text: str
-    seconds: int = field(init=False)
+    seconds: int
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "seconds", _seconds(self.text))
+    def __init__(self, text: str) -> None:
+        object.__setattr__(self, "text", text)
+        object.__setattr__(self, "seconds", _seconds(text))
 
     @classmethod
     def of(cls, seconds: int) -> Self:

@@ -5,8 +5,7 @@ What media and host have to say comes later, in `plan`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 
 from provisioner.errors import Severity
 from provisioner.profile import disk_rules, hardware, network_rules, settings_rules, step_rules
@@ -35,19 +34,11 @@ def is_administrator(user: str) -> bool:
     return user.lower() == ADMINISTRATOR.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """A check and the paths it reads. It is left out when one of them could not be read."""
-
-    check: Callable[[Profile], Iterator[Finding]]
-    reads: tuple[str, ...]
-
-
 def check(profile: Profile, *, unread: frozenset[Path] = frozenset()) -> Iterator[Finding]:
     """All findings. `unread` are paths whose values were refused and stand at their defaults."""
-    for rule in RULES:
-        if not any(_touch(path, reads) for path in unread for reads in rule.reads):
-            yield from rule.check(profile)
+    for find, reads in RULES.items():
+        if not any(_touch(path, one) for path in unread for one in reads):
+            yield from find(profile)
 
 
 def _touch(path: Path, reads: str) -> bool:
@@ -220,119 +211,97 @@ def _product_key(profile: Profile) -> Iterator[Finding]:
         )
 
 
-RULES = (
-    Rule(_computer_name, ("name", "windows.computer_name", "windows.users.name")),
-    Rule(_users, ("windows.users.name",)),
-    Rule(_autologon_user, ("windows.autologon.user", "windows.users.name")),
-    Rule(_autologon_administrator, ("windows.autologon.user", "windows.administrator")),
-    Rule(
-        _somebody_can_log_on,
-        ("windows.users", "windows.administrator.password", "windows.answer_file"),
+RULES: Mapping[Callable[[Profile], Iterator[Finding]], tuple[str, ...]] = {
+    _computer_name: ("name", "windows.computer_name", "windows.users.name"),
+    _users: ("windows.users.name",),
+    _autologon_user: ("windows.autologon.user", "windows.users.name"),
+    _autologon_administrator: ("windows.autologon.user", "windows.administrator"),
+    _somebody_can_log_on: (
+        "windows.users",
+        "windows.administrator.password",
+        "windows.answer_file",
     ),
-    Rule(hardware.machine_or_metal, ("machine", "metal")),
-    Rule(hardware.metal_drivers, ("metal", "media.drivers")),
-    Rule(
-        hardware.metal_disk,
-        ("metal.disk", "metal.wipe", "metal.answers"),
+    hardware.machine_or_metal: ("machine", "metal"),
+    hardware.metal_drivers: ("metal", "media.drivers"),
+    hardware.metal_disk: ("metal.disk", "metal.wipe", "metal.answers"),
+    hardware.ready: ("machine.ready.when", "media.drivers", "windows.architecture"),
+    hardware.probes: (
+        "machine.ready.when",
+        "machine.ready.probes",
+        "machine.networks",
+        "windows.remote",
     ),
-    Rule(hardware.ready, ("machine.ready.when", "media.drivers", "windows.architecture")),
-    Rule(
-        hardware.probes,
-        ("machine.ready.when", "machine.ready.probes", "machine.networks", "windows.remote"),
+    step_rules.exit_codes: ("windows.steps.exit_codes", "windows.steps.reboot"),
+    hardware.virtio_disks: ("machine.disks.bus", "media.drivers", "windows.architecture"),
+    hardware.virtio_networks: ("machine.networks.model", "media.drivers", "windows.architecture"),
+    hardware.arm64: (
+        "windows.architecture",
+        "metal.firmware",
+        "machine.firmware",
+        "machine.disks.bus",
+        "machine.networks.model",
     ),
-    Rule(step_rules.exit_codes, ("windows.steps.exit_codes", "windows.steps.reboot")),
-    Rule(hardware.virtio_disks, ("machine.disks.bus", "media.drivers", "windows.architecture")),
-    Rule(
-        hardware.virtio_networks,
-        ("machine.networks.model", "media.drivers", "windows.architecture"),
+    hardware.hardware_checks: (
+        "windows.product",
+        "windows.hardware_checks",
+        "metal.firmware",
+        "machine.firmware",
+        "machine.tpm",
     ),
-    Rule(
-        hardware.arm64,
-        (
-            "windows.architecture",
-            "metal.firmware",
-            "machine.firmware",
-            "machine.disks.bus",
-            "machine.networks.model",
-        ),
+    hardware.bypass_elsewhere: ("windows.product", "windows.hardware_checks"),
+    hardware.memory: ("machine.memory",),
+    disk_rules.partitions: (
+        "machine.firmware",
+        "machine.disks.size",
+        "machine.disks.partitions",
+        "metal.firmware",
+        "metal.disk",
     ),
-    Rule(
-        hardware.hardware_checks,
-        (
-            "windows.product",
-            "windows.hardware_checks",
-            "metal.firmware",
-            "machine.firmware",
-            "machine.tpm",
-        ),
+    disk_rules.metal_disk: ("metal.disk",),
+    disk_rules.apply: (
+        "windows.install_by",
+        "windows.answer_file",
+        "machine.disks.partitions",
+        "metal.disk",
     ),
-    Rule(hardware.bypass_elsewhere, ("windows.product", "windows.hardware_checks")),
-    Rule(hardware.memory, ("machine.memory",)),
-    Rule(
-        disk_rules.partitions,
-        (
-            "machine.firmware",
-            "machine.disks.size",
-            "machine.disks.partitions",
-            "metal.firmware",
-            "metal.disk",
-        ),
+    _recovery: ("machine.disks.size", "windows.recovery"),
+    hardware.addresses: ("machine.networks.mac",),
+    network_rules.static_addresses: (
+        "machine.networks.addresses",
+        "machine.networks.gateways",
+        "metal.networks.addresses",
+        "metal.networks.gateways",
     ),
-    Rule(disk_rules.metal_disk, ("metal.disk",)),
-    Rule(
-        disk_rules.apply,
-        (
-            "windows.install_by",
-            "windows.answer_file",
-            "machine.disks.partitions",
-            "metal.disk",
-        ),
+    network_rules.static_without_network: (
+        "machine.networks.addresses",
+        "machine.networks.network",
+        "metal",
     ),
-    Rule(_recovery, ("machine.disks.size", "windows.recovery")),
-    Rule(hardware.addresses, ("machine.networks.mac",)),
-    Rule(
-        network_rules.static_addresses,
-        (
-            "machine.networks.addresses",
-            "machine.networks.gateways",
-            "metal.networks.addresses",
-            "metal.networks.gateways",
-        ),
+    network_rules.metal_cards: ("metal.networks.mac",),
+    network_rules.join: ("windows.join", "machine.networks", "metal"),
+    network_rules.join_password: ("windows.join",),
+    network_rules.firewall: ("windows.firewall", "windows.remote.rdp"),
+    _remote: ("windows.remote", "machine.networks"),
+    _literals: (
+        "windows.product_key",
+        "windows.administrator.password",
+        "windows.users.password",
+        "windows.join",
     ),
-    Rule(
-        network_rules.static_without_network,
-        ("machine.networks.addresses", "machine.networks.network", "metal"),
+    _product_key: ("windows.product_key",),
+    settings_rules.registry: ("windows.settings.registry",),
+    settings_rules.files: ("windows.settings.files",),
+    settings_rules.page_file: ("windows.settings.page_file", "machine.disks.size"),
+    settings_rules.power: ("windows.settings.power",),
+    settings_rules.remote_desktop: ("windows.remote",),
+    settings_rules.ssh_package: ("windows.remote.ssh",),
+    settings_rules.rotation: (
+        "windows.administrator",
+        "windows.users",
+        "windows.autologon",
+        "media.drivers",
+        "machine.ready.when",
+        "metal",
     ),
-    Rule(network_rules.metal_cards, ("metal.networks.mac",)),
-    Rule(network_rules.join, ("windows.join", "machine.networks", "metal")),
-    Rule(network_rules.join_password, ("windows.join",)),
-    Rule(network_rules.firewall, ("windows.firewall", "windows.remote.rdp")),
-    Rule(_remote, ("windows.remote", "machine.networks")),
-    Rule(
-        _literals,
-        (
-            "windows.product_key",
-            "windows.administrator.password",
-            "windows.users.password",
-            "windows.join",
-        ),
-    ),
-    Rule(_product_key, ("windows.product_key",)),
-    Rule(settings_rules.registry, ("windows.settings.registry",)),
-    Rule(settings_rules.files, ("windows.settings.files",)),
-    Rule(settings_rules.page_file, ("windows.settings.page_file", "machine.disks.size")),
-    Rule(settings_rules.power, ("windows.settings.power",)),
-    Rule(settings_rules.remote_desktop, ("windows.remote",)),
-    Rule(settings_rules.ssh_package, ("windows.remote.ssh",)),
-    Rule(
-        settings_rules.rotation,
-        (
-            "windows.administrator",
-            "windows.users",
-            "windows.autologon",
-            "media.drivers",
-            "machine.ready.when",
-            "metal",
-        ),
-    ),
-)
+}
+"""Every check and the paths it reads. It is left out when one of them could not be read."""

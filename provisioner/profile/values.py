@@ -6,7 +6,6 @@ A type here is built from the text a person wrote and refuses every other text i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -33,6 +32,8 @@ class BadValue(ValueError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A hint that names the known word nearest to `word`, if one is near enough."""
+    from difflib import get_close_matches
+
     by_lower = {candidate.lower(): candidate for candidate in known}
     near = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
     return f"did you mean '{by_lower[near[0]]}'?" if near else None

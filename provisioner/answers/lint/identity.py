@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 
@@ -100,8 +99,10 @@ def _zone(file: AnswerFile) -> Iterator[Finding]:
         if not zone:
             continue
         if zone != "UTC" and zone not in zones.zone_ids():  # whose tables take a while
+            from difflib import get_close_matches
+
             by_lower = {known.lower(): known for known in zones.zone_ids()}
-            close = difflib.get_close_matches(zone.lower()[:64], by_lower, n=1, cutoff=0.6)
+            close = get_close_matches(zone.lower()[:64], by_lower, n=1, cutoff=0.6)
             yield error(
                 "lint.time-zone",
                 element,

@@ -6,7 +6,6 @@ An unknown setting in a known component stops Setup; a whole component it does n
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 
@@ -118,7 +117,9 @@ def _unknown(element: Element, path: str, known: Component) -> Finding:
     }
     hint = None
     if len(element.name) <= _LONGEST_NAME:
-        close = difflib.get_close_matches(element.name, siblings, n=1, cutoff=0.7)
+        from difflib import get_close_matches
+
+        close = get_close_matches(element.name, siblings, n=1, cutoff=0.7)
         elsewhere = next(
             (
                 row.path

@@ -5,7 +5,6 @@ Sources: windows-setup.md §1.2, §1.3.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 
@@ -245,7 +244,9 @@ def _architectures(file: AnswerFile) -> Iterator[Finding]:
 def _close(name: str, names: tuple[str, ...]) -> str | None:
     if len(name) > _LONGEST_NAME:
         return None
-    found = difflib.get_close_matches(name, names, n=1, cutoff=0.82)
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, names, n=1, cutoff=0.82)
     return found[0] if found else None
 
 

@@ -9,7 +9,7 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from types import MappingProxyType
 
 from provisioner.errors import Severity, UsageError
@@ -54,7 +54,7 @@ def book() -> Mapping[str, Explanation]:
     """Every rule by its id, sorted."""
     found: dict[str, Explanation] = {}
     for part in PARTS:
-        text = files(__package__).joinpath("book", f"{part}.toml").read_text(encoding="utf-8")
+        text = Path(__file__).with_name("book").joinpath(f"{part}.toml").read_text(encoding="utf-8")
         for rule, entry in tomllib.loads(text).items():
             found[rule] = Explanation(
                 rule=rule,

@@ -16,7 +16,7 @@ PE = (
 
 
 def serialised(text: str) -> str:
-    text_entry = serialise(Rendered(text, ()), template="t")
+    text_entry = serialise(Rendered(text=text, slots=()), template="t")
     assert (text_entry.encoding, text_entry.newline) == ("ascii", "\r\n")
     (only,) = text_entry.parts
     assert isinstance(only, str)

@@ -109,6 +109,23 @@ def test_a_reader_that_goes_away(home: Home) -> None:
         assert (process.wait(30), said) == (141, b"")
 
 
+@pytest.mark.parametrize("asked", ["--help", "schema"])
+def test_nothing_is_lost_without_a_word_on_a_full_disk(home: Home, asked: str) -> None:
+    environment = {**home.environment(), "PYTHONUNBUFFERED": ""}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            (*PROGRAM, asked),
+            env=environment,
+            cwd=home.work,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 3 and done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr and "space" in done.stderr
+
+
 def test_a_state_folder_that_cannot_be_written(home: Home) -> None:
     """A file stands where the folder has to be: an error in words, not a bug."""
     (home.folder / "home/.local").write_text("")

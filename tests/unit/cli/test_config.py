@@ -94,7 +94,7 @@ def loaded(folder: Path, profile: str, found: Config, media: dict[str, str] | No
         "vm.yaml",
         media=media,
         defaults=found.below_profiles(),
-        resources=Resources(shipped_folder()),
+        resources=Resources(shipped=shipped_folder()),
         home=folder / "home",
         cwd=folder / "work",
     )

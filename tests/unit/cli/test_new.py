@@ -115,7 +115,7 @@ def test_every_profile_is_good(tmp_path: Path, kind: str, firmware: str, rich: b
     text = profile_text(wanted(kind, firmware, rich=rich))
     (tmp_path / "x.yaml").write_text(text, encoding="utf-8")
     loaded = load_profile(
-        "x.yaml", resources=Resources(shipped_folder()), home=tmp_path, cwd=tmp_path
+        "x.yaml", resources=Resources(shipped=shipped_folder()), home=tmp_path, cwd=tmp_path
     )
     assert loaded.problems == ()
     hardware = check_hardware(loaded.profile, None, lambda path: None)

@@ -39,7 +39,7 @@ class Desk:
             source,
             sets=sets,
             media=media or {},
-            resources=Resources(shipped_folder(), self.user),
+            resources=Resources(shipped=shipped_folder(), user=self.user),
             home=self.home,
             cwd=self.cwd,
         )

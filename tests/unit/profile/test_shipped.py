@@ -131,7 +131,7 @@ def test_resources_prefer_the_user(tmp_path: Path) -> None:
             (root / "profiles").mkdir(parents=True, exist_ok=True)
             (root / "profiles" / f"{name}.yaml").write_text("")
     (shipped / "templates").mkdir()
-    resources = Resources(shipped, user)
+    resources = Resources(shipped=shipped, user=user)
     assert resources.profiles() == ("a", "b", "c")
     assert resources.profile("b") == user / "profiles/b.yaml"
     assert (
@@ -141,8 +141,8 @@ def test_resources_prefer_the_user(tmp_path: Path) -> None:
     assert resources.template_folders() == (shipped / "templates",)
     (user / "templates").mkdir()
     assert resources.template_folders() == (user / "templates", shipped / "templates")
-    assert Resources(shipped).profiles() == ("a", "b")
+    assert Resources(shipped=shipped).profiles() == ("a", "b")
 
 
 def test_they_are_shipped() -> None:
-    assert Resources(shipped_folder()).profiles() == SHIPPED
+    assert Resources(shipped=shipped_folder()).profiles() == SHIPPED

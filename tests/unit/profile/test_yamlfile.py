@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from provisioner.profile.yamlfile import (
     read_text,
     read_value,
 )
+from provisioner.resources import shipped_folder
 
 
 def plain(node: Node) -> object:
@@ -285,6 +287,20 @@ def test_arbitrary_text_never_crashes_the_reader(text: str) -> None:
         assert problem.place.line >= 1
         assert problem.place.length >= 1
         assert "\n" not in (problem.place.source or "")
+
+
+@pytest.mark.parametrize("path", sorted((shipped_folder() / "profiles").glob("*.yaml")), ids=str)
+def test_both_readers_of_yaml_see_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libyaml and PyYAML's own: values, places and their lengths."""
+    text = (
+        path.read_text("utf-8")
+        + "a: {b: [1, 'é', \"\\u00e9\"], c: ~}\nd: |\n  x\n   y\ne: >-\n  z\n"
+    )
+    assert yaml.__with_libyaml__, "PyYAML was built without libyaml"
+    by_libyaml = read(text)
+    monkeypatch.setattr("yaml.__with_libyaml__", False)
+    assert by_libyaml == read(text)
+    assert by_libyaml.root is not None
 
 
 @settings(max_examples=100, deadline=None)
