@@ -264,16 +264,21 @@ class Session:
             uid=self.environment.uid,
         )
 
-    def world(self, name: str, uri: str | None, *, pool: str | None = None) -> World:
-        """All ports of one machine."""
+    def world(
+        self, name: str, uri: str | None, *, pool: str | None = None, ahead: bool = False
+    ) -> World:
+        """All ports of one machine. With `ahead` libvirt is being opened when this returns."""
+        store = self.store(name)
+        hypervisor = self.hypervisor(name, uri, pool=pool)
+        if ahead:
+            self._open_ahead(hypervisor, name)
         from provisioner.host.clock import SystemClock
         from provisioner.host.handshake import NetworkHandshakes
         from provisioner.host.serial import FileSerialLog
         from provisioner.run.world import World
 
-        store = self.store(name)
         return World(
-            hypervisor=self.hypervisor(name, uri, pool=pool),
+            hypervisor=hypervisor,
             clock=SystemClock(),
             secrets=self._secrets(name),
             serial=FileSerialLog(store.serial_log),
@@ -300,9 +305,8 @@ class Session:
                 "of an install stick, and `build` writes them as a disc",
             )
         name, machine = loaded.profile.name, loaded.profile.machine
-        world = self.world(name, arguments.connect or machine.connect, pool=machine.pool)
-        if connect_ahead:
-            self.connect_ahead(world)
+        uri = arguments.connect or machine.connect
+        world = self.world(name, uri, pool=machine.pool, ahead=connect_ahead)
         from provisioner.plan.compile import Sources, compile_machine
         from provisioner.ports import Mode
 
@@ -332,14 +336,14 @@ class Session:
 
         return MachineRun(name=name, world=world, compile_plan=compile_plan)
 
-    def connect_ahead(self, world: World) -> None:
+    def _open_ahead(self, hypervisor: Hypervisor, name: str) -> None:
         """Opens the connection in another thread, which is waited for before it is closed.
 
         Otherwise a command that fails at once would leave the embed root that is still being made.
         """
         from threading import Thread
 
-        ahead = Thread(target=_knock, args=(world,), daemon=True)
+        ahead = Thread(target=_knock, args=(hypervisor, name), daemon=True)
         ahead.start()
         self._open.callback(ahead.join)
 
@@ -393,9 +397,9 @@ class Session:
         return default(uid=self.environment.uid, home=self.environment.home)
 
 
-def _knock(world: World) -> None:
+def _knock(hypervisor: Hypervisor, name: str) -> None:
     with suppress(ProvisionerError):  # the first real call meets it again, and tells
-        world.hypervisor.domain(world.store.name)
+        hypervisor.domain(name)
 
 
 def places(loaded: LoadedProfile) -> Callable[[str], Place | None]:

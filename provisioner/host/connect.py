@@ -16,8 +16,6 @@ from provisioner.errors import HostError, RefusedError
 from provisioner.frozen import frozen
 from provisioner.host.embed import root_of
 from provisioner.host.keeper_client import KeptHypervisor
-from provisioner.host.libvirt import LibvirtHypervisor
-from provisioner.host.libvirt_errors import libvirt_module
 from provisioner.ports import Accelerator, Hypervisor, Mode
 
 SYSTEM = "qemu:///system"
@@ -117,6 +115,8 @@ def connect(
     if where.mode is Mode.EMBED:
         root = where.root or root_of(embed_base, folder, machine)
         return KeptHypervisor(root, folder=folder, cache=cache / "qemu", probe=probe)
+    from provisioner.host.libvirt import LibvirtHypervisor
+
     return LibvirtHypervisor(
         where.uri, mode=where.mode, machine=machine, folder=folder, probe=probe, pool=pool
     )
@@ -167,6 +167,8 @@ def _member(path: Path) -> bool:
 
 
 def _opens(uri: str) -> bool:
+    from provisioner.host.libvirt_errors import libvirt_module
+
     libvirt = libvirt_module()
     try:
         libvirt.open(uri).close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -29,6 +28,8 @@ def root_of(base: Path, folder: Path, machine: str) -> Path:
     The name is a hash of the machine's folder and name, so that two state folders may have a
     machine of one name, and short because a UNIX socket's path is.
     """
+    import hashlib  # OpenSSL's; the keeper, who never asks for this, starts sooner without it
+
     digest = hashlib.sha256(f"{folder}\0{machine}".encode()).hexdigest()[:8]
     root = base / digest
     name = len(machine[:SHORT_NAME].encode())

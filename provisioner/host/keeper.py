@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from provisioner import __version__
 from provisioner.errors import FailedError, HostError, ProvisionerError
@@ -232,13 +232,13 @@ def keep(root: Path, cache: Path | None) -> None:
         Keeper(root, cache, descriptor).serve()
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str]) -> NoReturn:
     """Goes to the background as soon as it can: whoever starts it need not wait for its end."""
     root = Path(argv[0])
     cache = Path(argv[1]) if len(argv) > 1 else None
     prepare_root(root, uid=os.getuid(), cache=None)
     if os.fork():
-        return 0
+        os._exit(0)  # somebody waits for it
     os.setsid()
     log = os.open(root / wire.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
@@ -267,4 +267,4 @@ def _greet(arguments: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

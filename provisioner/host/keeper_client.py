@@ -35,6 +35,7 @@ from provisioner.ports import (
 )
 
 START_WAIT = 30.0
+SOCKET_WAIT = 3.0
 END_WAIT = 10.0
 ANSWER_WAIT = 90.0
 """Seconds after which a call counts as lost; every call of the port is shorter."""
@@ -249,14 +250,15 @@ class KeptHypervisor:
 
     def _wait_for_socket(self) -> None:
         """The keeper may have to wait for one that is ending."""
-        for _attempt in range(60):
+        deadline = time.monotonic() + SOCKET_WAIT
+        while time.monotonic() < deadline:
             probe = wire.connect(self._root)
             if probe is not None:
                 self._connection = probe
                 if not self._greeted(probe):
                     self._hang_up()
                 return
-            time.sleep(0.05)
+            time.sleep(0.005)
 
     def _hang_up(self) -> None:
         if self._connection is not None:

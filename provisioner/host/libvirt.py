@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from provisioner.errors import FailedError, GuestError, RefusedError
 from provisioner.host.domain_xml import (
@@ -34,7 +34,6 @@ from provisioner.host.libvirt_errors import (
 from provisioner.host.libvirt_events import Restarts, event_loop
 from provisioner.host.libvirt_facts import look
 from provisioner.host.libvirt_link import Link
-from provisioner.host.libvirt_storage import PoolStorage
 from provisioner.host.storage import FolderStorage, MachineStorage
 from provisioner.ports import (
     Accelerator,
@@ -47,6 +46,9 @@ from provisioner.ports import (
     Mode,
     Picture,
 )
+
+if TYPE_CHECKING:
+    from provisioner.host.libvirt_storage import PoolStorage
 
 KEY_MILLISECONDS = 50
 
@@ -117,6 +119,8 @@ class LibvirtHypervisor:
         self._pool: PoolStorage | None = None
         self._storage: MachineStorage = FolderStorage(folder)
         if mode is Mode.SYSTEM:
+            from provisioner.host.libvirt_storage import PoolStorage
+
             self._pool = PoolStorage(self._link, machine, scratch=folder, pool=pool)
             self._storage = self._pool
 

@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any
 
 from provisioner.errors import ConnectionLost, FailedError, GuestError, HostError, ProvisionerError
+from provisioner.pattern import pattern
 
 NO_SUPPORT = 3
 INVALID_ARGUMENT = 8
@@ -55,8 +56,8 @@ BY_CODE = {
 }
 
 BY_TEXT: tuple[tuple[re.Pattern[str], _Meaning], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), meaning)
-    for pattern, meaning in (
+    (pattern(text, re.IGNORECASE), meaning)
+    for text, meaning in (
         (
             # First: what the guest says may hold any other text of this table.
             r"unable to execute QEMU agent command",
@@ -209,7 +210,7 @@ def translate(err: Exception, doing: str) -> ProvisionerError:
     """`doing` completes "cannot ..." and names the machine."""
     code = code_of(err)
     text = " ".join(str(err).split())
-    meaning = next((meaning for pattern, meaning in BY_TEXT if pattern.search(text)), None)
+    meaning = next((meaning for found, meaning in BY_TEXT if found.search(text)), None)
     if meaning is None or code in (NO_SUPPORT, AGENT_UNRESPONSIVE):
         meaning = BY_CODE.get(code, _Meaning(FailedError, "libvirt reports an error"))
     return meaning.kind(

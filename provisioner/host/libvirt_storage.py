@@ -6,6 +6,7 @@ and nothing is deleted but what the caller names. A volume's path is the pool's 
 
 from __future__ import annotations
 
+import html
 import os
 import tempfile
 import time
@@ -13,7 +14,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 from provisioner.errors import FailedError, HostError
 from provisioner.host.files import os_error, private_folder
@@ -263,7 +263,7 @@ def _folder(pool: Any) -> str:
 
 def _volume_xml(name: str, size: int, form: str) -> str:
     return (
-        f"<volume><name>{escape(name)}</name><capacity unit='bytes'>{size}</capacity>"
+        f"<volume><name>{html.escape(name)}</name><capacity unit='bytes'>{size}</capacity>"
         + ("<allocation unit='bytes'>0</allocation>" if form == "qcow2" else "")
         + f"<target><format type='{form}'/><permissions><mode>0600</mode></permissions></target>"
         "</volume>"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
@@ -46,7 +45,7 @@ class FolderStorage:
     def create_disk(self, file_name: str, size: int) -> str:
         path = self._path(file_name)
         private_folder(self._folder)
-        temporary = path.with_name(f".{file_name}.{secrets.token_hex(4)}.part")
+        temporary = path.with_name(f".{file_name}.{os.urandom(4).hex()}.part")
         try:
             run(
                 ("qemu-img", "create", "-q", "-f", "qcow2", str(temporary), str(size)),

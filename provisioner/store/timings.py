@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from pathlib import Path
@@ -139,15 +138,21 @@ def _usual(runs: Sequence[Mapping[str, Any]]) -> Usual:
     return Usual(
         stages={name: _middle(values) for name, values in by_stage.items()},
         total=_middle(totals) if totals else None,
-        bytes=int(statistics.median(read)) if read else None,
+        bytes=int(_median(read)) if read else None,
         runs=len(runs),
     )
 
 
 def _middle(values: Sequence[float]) -> tuple[float, float]:
-    median = statistics.median(values)
-    spread = statistics.median(abs(value - median) for value in values)
+    median = _median(values)
+    spread = _median([abs(value - median) for value in values])
     return round(median, 1), round(spread, 1)
+
+
+def _median(values: Sequence[float]) -> float:
+    from statistics import median  # half a dozen modules, and a first run has nothing to compare
+
+    return median(values)
 
 
 def _runs(entry: Any) -> list[dict[str, Any]]:

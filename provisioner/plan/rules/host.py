@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
 from provisioner.errors import Problem, Severity
@@ -141,7 +140,9 @@ def _networks(profile: Profile, host: HostFacts, places: Places) -> Iterator[Pro
                 "connect to a system daemon: --connect qemu:///system",
             )
         else:
-            close = difflib.get_close_matches(network.network, sorted(host.networks), n=1)
+            from difflib import get_close_matches
+
+            close = get_close_matches(network.network, sorted(host.networks), n=1)
             known = f"did you mean {close[0]!r}? " if close else ""
             yield Problem(
                 rule="host.network",
