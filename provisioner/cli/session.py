@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from provisioner.cli.config import Config, Source
 from provisioner.cli.console import TerminalConsole
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from provisioner.errors import Problem
     from provisioner.host.connect import Where
     from provisioner.host.doctor import Finding
-    from provisioner.host.secrets import KeptSecret
+    from provisioner.host.secrets import FileSecretStore, KeptSecret
     from provisioner.plan.checks import Media
     from provisioner.plan.model import MachinePlan
     from provisioner.ports import Hypervisor
@@ -79,22 +79,13 @@ class Session:
     @cached_property
     def templates(self) -> Templates:
         """The one template environment."""
+        from provisioner.host.files import ours_alone
         from provisioner.templating import Templates
 
-        return Templates(self.resources.template_folders(), cache=self._template_cache())
-
-    def _template_cache(self) -> Path | None:
-        """Where compiled templates are kept; they are code, so only in a folder that is ours."""
-        from provisioner.host.files import private_folder
-
-        folder = self.environment.cache / "templates"
-        try:
-            private_folder(folder)
-            status = folder.stat()
-        except (ProvisionerError, OSError):
-            return None
-        ours = status.st_uid == self.environment.uid and not status.st_mode & 0o022
-        return folder if ours else None
+        cache = self.environment.cache / "templates"  # compiled templates are code
+        return Templates(
+            self.resources.template_folders(), cache=cache if ours_alone(cache) else None
+        )
 
     @cached_property
     def machines(self) -> Machines:
@@ -193,10 +184,7 @@ class Session:
         def obstacle(name: str, reference: SecretRef) -> ProvisionerError | None:
             if isinstance(reference, Generated):
                 return None  # most profiles have no other, and then nothing that reads is imported
-            found: ProvisionerError | None = self._secrets(loaded.profile.name).obstacle(
-                name, reference
-            )
-            return found
+            return self._secrets(loaded.profile.name).obstacle(name, reference)
 
         return tuple(check_secrets(loaded.profile, obstacle, places(loaded)))
 
@@ -380,7 +368,7 @@ class Session:
             uid=self.environment.uid,
         )
 
-    def _secrets(self, name: str) -> Any:
+    def _secrets(self, name: str) -> FileSecretStore:
         from provisioner.host.secrets import FileSecretStore
 
         return FileSecretStore(

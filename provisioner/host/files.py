@@ -104,6 +104,16 @@ def private_folder(path: Path) -> None:
         raise os_error(err, f"make the folder {path}") from err
 
 
+def ours_alone(path: Path) -> bool:
+    """Makes the folder where it is missing; whether nobody else can have put anything into it."""
+    try:
+        private_folder(path)
+        status = path.stat()
+    except (ProvisionerError, OSError):
+        return False
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
+
+
 def _finish(temporary: Path, path: Path, mode: int) -> None:
     descriptor = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -33,7 +33,7 @@ from provisioner.host.libvirt_errors import (
 )
 from provisioner.host.libvirt_events import Restarts, event_loop
 from provisioner.host.libvirt_facts import look
-from provisioner.host.libvirt_link import Link
+from provisioner.host.libvirt_link import Link, create
 from provisioner.host.storage import FolderStorage, MachineStorage
 from provisioner.ports import (
     Accelerator,
@@ -65,27 +65,6 @@ STATES = {
 
 SHUTOFF_CRASHED = 3
 """`virDomainShutoffReason`: the QEMU process died."""
-
-
-PORT_TAKEN = "Failed to find an available port"
-"""QEMU's words when somebody else listens on the port that libvirt chose for the display."""
-PORT_ATTEMPTS = 4
-
-
-def create(domain: Any) -> None:
-    """Starts a domain, anew where another libvirt's machine took its display's port in between.
-
-    Each libvirt (the system's, a user's, an embed root's) looks for a free port on its own, and
-    QEMU takes it only later: two machines that start at the same moment may want the same one.
-    """
-    libvirt = libvirt_module()
-    for attempt in range(1, PORT_ATTEMPTS + 1):
-        try:
-            domain.create()
-            return
-        except libvirt.libvirtError as err:
-            if PORT_TAKEN not in str(err) or attempt == PORT_ATTEMPTS:
-                raise
 
 
 class LibvirtHypervisor:

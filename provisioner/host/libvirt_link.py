@@ -1,11 +1,31 @@
 """One libvirt connection that outlives its daemon: a restarted libvirtd ends every connection, and
-its machines go on running without it."""
+its machines go on running without it. And a start that is not alone on its host."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from provisioner.host.libvirt_errors import libvirt_module, translated
+
+PORT_TAKEN = "Failed to find an available port"
+"""QEMU's words when somebody else listens on the port that libvirt chose for the display."""
+PORT_ATTEMPTS = 4
+
+
+def create(domain: Any) -> None:
+    """Starts a domain, anew where another libvirt's machine took its display's port in between.
+
+    Each libvirt (the system's, a user's, an embed root's) looks for a free port on its own, and
+    QEMU takes it only later: two machines that start at the same moment may want the same one.
+    """
+    libvirt = libvirt_module()
+    for attempt in range(1, PORT_ATTEMPTS + 1):
+        try:
+            domain.create()
+            return
+        except libvirt.libvirtError as err:
+            if PORT_TAKEN not in str(err) or attempt == PORT_ATTEMPTS:
+                raise
 
 
 class Link:

@@ -120,14 +120,9 @@ def _unknown(element: Element, path: str, known: Component) -> Finding:
         from difflib import get_close_matches
 
         close = get_close_matches(element.name, siblings, n=1, cutoff=0.7)
-        elsewhere = next(
-            (
-                row.path
-                for row in known.settings.values()
-                if row.path.rpartition("/")[2].lower() == element.name.lower()
-            ),
-            None,
-        )
+        paths = (row.path for row in known.settings.values())
+        name = element.name.lower()
+        elsewhere = next((one for one in paths if one.lower().rpartition("/")[2] == name), None)
         if close:
             hint = f"did you mean {close[0]}?"
         elif elsewhere:

@@ -19,14 +19,9 @@ def test_a_connection_under_way_is_there_before_anything_is_closed() -> None:
         time.sleep(0.2)
         happened.append("connected")
 
-    world = cast(
-        Any,
-        SimpleNamespace(
-            hypervisor=SimpleNamespace(domain=domain), store=SimpleNamespace(name="m1")
-        ),
-    )
+    hypervisor = cast(Any, SimpleNamespace(domain=domain))
     with Session(cast(Any, None), cast(Any, None), cast(Any, None)) as session:
         session._open.callback(happened.append, "closed")
-        session.connect_ahead(world)
+        session._open_ahead(hypervisor, "m1")
         assert begun.wait(5)
     assert happened == ["connected", "closed"]

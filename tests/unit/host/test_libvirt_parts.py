@@ -11,7 +11,6 @@ import pytest
 
 from provisioner.errors import FailedError, GuestError, HostError, ProvisionerError, RefusedError
 from provisioner.host import keeper_wire as wire
-from provisioner.host import libvirt as door
 from provisioner.host.domain_xml import (
     disk_with_medium,
     domain_with_medium,
@@ -25,6 +24,7 @@ from provisioner.host.libvirt_facts import (
     session_tpm_reason,
     version,
 )
+from provisioner.host.libvirt_link import PORT_ATTEMPTS, create
 from provisioner.host.loopback import FIRST, LAST, free_loopback_ports
 from provisioner.host.probe import probe_kvm, rom
 from provisioner.ownership import format_ownership, parse_ownership
@@ -283,20 +283,20 @@ class Starting:
             raise libvirt_module().libvirtError(self.text)
 
 
-@pytest.mark.parametrize("beaten", range(door.PORT_ATTEMPTS))
+@pytest.mark.parametrize("beaten", range(PORT_ATTEMPTS))
 def test_a_display_port_that_another_libvirt_took_is_left_to_it(beaten: int) -> None:
     domain = Starting(beaten)
-    door.create(domain)
+    create(domain)
     assert domain.started == beaten + 1
 
 
 @pytest.mark.parametrize(
     ("domain", "attempts"),
-    [(Starting(99), door.PORT_ATTEMPTS), (Starting(99, "Cannot access storage file"), 1)],
+    [(Starting(99), PORT_ATTEMPTS), (Starting(99, "Cannot access storage file"), 1)],
 )
 def test_a_start_that_fails_for_good_is_told(domain: Starting, attempts: int) -> None:
     with pytest.raises(libvirt_module().libvirtError) as caught:
-        door.create(domain)
+        create(domain)
     assert domain.started == attempts
     told = translate(caught.value, "start the machine w1")
     assert isinstance(told, HostError) and told.hint
