@@ -204,7 +204,8 @@ def test_no_disk_at_all(media: Media, sample: str, answer_disc: MakeDisc, tmp_pa
     [
         ("", r'"event":"ready"'),
         ("standin.fail=disk_is_on_fire", r'"message":"disk is on fire"'),
-        ("standin.poweroff=1", "turning off"),
+        # `up` waits for it in tests/integration/test_guest.py.
+        pytest.param("standin.poweroff=1", "turning off", marks=pytest.mark.soak),
     ],
 )
 def test_direct_guest(media: Media, switch: str, end: str) -> None:

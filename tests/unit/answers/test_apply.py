@@ -22,6 +22,8 @@ from provisioner.guest.protocol import Frame, decode
 from tests.golden.test_answers import answer_xml
 from tests.standin.setup.cmd import Cmd, Program, Result, WaitsForPerson
 
+pytestmark = pytest.mark.xdist_group("apply")  # one prefix for all
+
 GOLDEN = Path(__file__).parents[2] / "golden/answers"
 WINE = "/usr/lib/wine/wine64"
 """Debian's; the package puts no `wine64` into the path."""

@@ -17,6 +17,8 @@ from provisioner.profile.settings import RemoteDesktop, Settings
 from tests.golden.settings_profiles import CLIENT, SERVER
 from tests.unit.answers.wine import WINE, Value, Wine, decoded
 
+pytestmark = pytest.mark.xdist_group("registry")  # one prefix for all
+
 GOLDEN = Path(__file__).parents[2] / "golden/answers"
 ROOTS = {"HKLM": "HKEY_LOCAL_MACHINE", "HKCU": "HKEY_CURRENT_USER"}
 EXAMPLE = "HKEY_LOCAL_MACHINE\\SOFTWARE\\Example"

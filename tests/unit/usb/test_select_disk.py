@@ -18,6 +18,8 @@ from provisioner.templating import Templates
 from provisioner.usb.answers import _script_context
 from tests.unit.usb.windows_pe import LANGUAGES, FakeDisk, WindowsPE
 
+pytestmark = pytest.mark.xdist_group("select-disk")  # one prefix for all
+
 LABEL = "PV-12345678"
 STICK = FakeDisk(model="SanDisk Ultra", bus="USB", gib=57, serial="4C53", volume=LABEL)
 NVME = FakeDisk(
