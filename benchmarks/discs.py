@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from provisioner.secret import SecretSlot
 
 DISCS = 500
-WRITERS = 4
+WRITERS = 2
 """Threads on a disk: while one waits for its fsync, another renders. In memory nothing waits."""
 
 

@@ -44,6 +44,12 @@ class AnswerSide:
         self.blocks: dict[str, int] = {}
         self._lengths = {folder: self._length(folder) for folder in self.folders}
         self._little = self._big = 0
+        numbers = {folder: number for number, folder in enumerate(self.folders, 1)}
+        names = {path: name for entries in held.values() for name, path in entries}
+        self._rows = [
+            (names.get(folder, b"\0"), folder, numbers[folder.rpartition("/")[0]])
+            for folder in self.folders
+        ]
 
     def _length(self, folder: str) -> int:
         """Whole blocks; a record does not cross from one to the next (6.8.1.1)."""
@@ -57,7 +63,7 @@ class AnswerSide:
 
     def place_tables(self, block: int) -> int:
         """Gives the path tables their blocks, from this one on; the next free block."""
-        blocks = -(-len(self._table(dict.fromkeys(self.folders, 0), big=False)) // _TABLE) * 2
+        blocks = -(-self._table_length() // _TABLE) * 2
         self._little, self._big = block, block + blocks
         return block + 2 * blocks
 
@@ -70,7 +76,7 @@ class AnswerSide:
 
     def tables(self) -> tuple[int, int, int]:
         """Length of the path table, and the block of each byte order, little-endian first."""
-        return len(self._table(self.blocks, big=False)), self._little, self._big
+        return self._table_length(), self._little, self._big
 
     def root(self, date: int) -> bytes:
         """The record of the root, as volume descriptors hold it."""
@@ -85,8 +91,8 @@ class AnswerSide:
     ) -> Iterable[tuple[int, bytes]]:
         """(block, bytes) of tables and directories. `files`: block and length of each; `date` is
         that of all but those in `dates`, in seconds since 1970."""
-        yield self._little, self._table(self.blocks, big=False)
-        yield self._big, self._table(self.blocks, big=True)
+        yield self._little, self._table(big=False)
+        yield self._big, self._table(big=True)
         for folder in self.folders:
             data = bytearray(self._dot(b"\0", folder, date))
             data += self._dot(b"\1", folder.rpartition("/")[0], date)
@@ -107,11 +113,9 @@ class AnswerSide:
             identifier, self.blocks[folder], self._lengths[folder], flags=DIRECTORY, modified=date
         )
 
-    def _table(self, blocks: Mapping[str, int], *, big: bool) -> bytes:
-        numbers = {folder: number for number, folder in enumerate(self.folders, 1)}
-        names = {path: name for held in self._held.values() for name, path in held}
-        rows = [
-            (names.get(folder, b"\0"), blocks[folder], numbers[folder.rpartition("/")[0]])
-            for folder in self.folders
-        ]
+    def _table(self, *, big: bool) -> bytes:
+        rows = [(name, self.blocks[folder], parent) for name, folder, parent in self._rows]
         return path_table(rows, big=big)
+
+    def _table_length(self) -> int:
+        return sum(8 + len(name) + len(name) % 2 for name, _, _ in self._rows)  # ECMA-119 9.4
