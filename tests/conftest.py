@@ -21,6 +21,14 @@ settings.register_profile("new", parent=settings.get_profile("same"), derandomiz
 settings.load_profile("same")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Short names for long values: a test's name stands in the environment of every program that it
+    starts (PYTEST_CURRENT_TEST), and a name of 128 KiB lets none start (execve(2), E2BIG)."""
+    if isinstance(val, str | bytes) and len(val) > 80:
+        return f"{argname} of {len(val)}"
+    return None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
