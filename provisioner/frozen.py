@@ -2,7 +2,7 @@
 
 The standard library compiles six methods for each such class (three quarters of a millisecond in
 Python 3.11), and every command defines a hundred of them before it does anything. Here one method
-is compiled, `__init__`, and only for a class of which something is made; the others are shared.
+is compiled, `__init__`, and only for a class of which many are made; the others are shared.
 What the class is stays the library's doing: fields, defaults, slots, `dataclasses.replace`,
 `fields` and `asdict` work as ever.
 """
@@ -15,6 +15,7 @@ from operator import attrgetter
 from typing import Any, TypeVar, cast, dataclass_transform
 
 FEW = 8
+"""Instances that are made without a compiled `__init__`."""
 
 _Class = TypeVar("_Class", bound=type)
 

@@ -73,6 +73,7 @@ class _Extraction:
         self._done = 0
 
     def run(self, items: Sequence[Item]) -> Extracted:
+        """Extracts what is not there yet; FailedError where a disc or the host stops it."""
         files = [item for item in items if item.file]
         missing = [item for item in files if not self._is_there(item)]
         total = sum(item.size for item in missing)

@@ -140,6 +140,8 @@ class _Walk:
         self.newest = 0
 
     def entries(self) -> Iterator[tuple[str, Entry]]:
+        """What is below the folder and selected, a folder before what is in it; folders that cannot
+        be opened are kept in `unreadable`."""
         waiting = [""]
         while waiting:
             folder = waiting.pop()

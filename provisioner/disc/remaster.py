@@ -178,6 +178,7 @@ class _Work:
         self._folded = {path.casefold(): path for path in tree_paths(entries)}
 
     def run(self) -> None:
+        """Removes, replaces and adds, in this order; UsageError for what cannot be done."""
         for pattern in self.changes.remove:
             self._remove(pattern)
         for source, target in self.changes.replace:

@@ -141,11 +141,13 @@ def picture_from_wire(members: Mapping[str, str]) -> Picture:
 
 
 def facts_to_wire(facts: HostFacts) -> dict[str, Any]:
+    """Sets become sorted lists; the rest is what JSON has."""
     sets = ("firmwares", "disk_buses", "networks", "cpu_features")
     return {**asdict(facts), **{name: sorted(getattr(facts, name)) for name in sets}}
 
 
 def facts_from_wire(members: Mapping[str, Any]) -> HostFacts:
+    """What `facts_to_wire` made, as facts again."""
     user = members["qemu_user"]
     return HostFacts(
         uri=members["uri"],

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.frozen import frozen
+from provisioner.frozen import FEW, frozen
 
 
 @frozen
@@ -73,6 +73,27 @@ def test_what_it_holds(kind: Callable[..., Any]) -> None:
     assert [each.name for each in fields(made)] == ["name", "size", "names", "plain", "length"]
     assert kind(name="ab").names is not kind(name="ab").names
     assert not hasattr(made, "__dict__")
+
+
+def test_the_first_few_are_like_all_others() -> None:
+    """Made by a general `__init__`, and then by one compiled for the class."""
+
+    @frozen
+    class Fresh:
+        name: str
+        names: list[str] = field(default_factory=list)
+        length: int = field(init=False)
+
+        def __post_init__(self) -> None:
+            object.__setattr__(self, "length", len(self.name))
+
+    general = Fresh.__init__
+    made = [Fresh(name="ab") for _ in range(FEW)]
+    assert Fresh.__init__ is general
+    made += [Fresh(name="ab") for _ in range(3)]
+    assert Fresh.__init__ is not general
+    assert {(one.name, tuple(one.names), one.length) for one in made} == {("ab", (), 2)}
+    assert len({id(one.names) for one in made}) == len(made)
 
 
 @KINDS

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,35 @@ def test_nothing_is_lost_without_a_word_on_a_full_disk(home: Home, asked: str) -
         )
     assert done.returncode == 3 and done.stderr.startswith("error: ")
     assert "Traceback" not in done.stderr and "space" in done.stderr
+
+
+def test_no_plug_in_sees_what_a_profile_holds(home: Home) -> None:
+    """Another package's plug-in of pydantic, which would be told of every validation."""
+    installed = home.folder / "site/spy-1.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: spy\nVersion: 1\n")
+    (installed / "entry_points.txt").write_text("[pydantic]\nspy = spy\n")
+    (home.folder / "site/spy.py").write_text("print('the spy is here')\n")
+    (home.work / "m1.yaml").write_text(PROFILE)
+    environment = home.environment()
+    path = os.pathsep.join(filter(None, (str(home.folder / "site"), environment.get("PYTHONPATH"))))
+    seen = {}
+    for name, argv in (
+        ("ours", (*PROGRAM, "check", "m1.yaml")),
+        ("pydantic", (sys.executable, "-c", "from pydantic import TypeAdapter as T; T(int)")),
+    ):
+        done = subprocess.run(
+            argv,
+            env={**environment, "PYTHONPATH": path},
+            cwd=home.work,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,  # the profile's disc is not there
+        )
+        seen[name] = "the spy is here" in done.stdout
+        assert name != "ours" or "disc.iso does not exist" in done.stdout, done.stdout
+    assert seen == {"ours": False, "pydantic": True}
 
 
 def test_a_state_folder_that_cannot_be_written(home: Home) -> None:
